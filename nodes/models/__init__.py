@@ -1,0 +1,1 @@
+"""Model files: which they are, how they are loaded, patched and kept in memory. Knows no graph."""
