@@ -6,6 +6,7 @@ Mappings inside a Graph are plain dicts that nobody changes: an edit copies the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
@@ -176,10 +177,11 @@ class Graph:
 
     def free_id(self, wish: str) -> str:
         """An id that no node, group or note has yet: "sample", then "sample_2"."""
+        stem = re.sub(r"_\d+$", "", wish)
         name, count = wish, 1
         while name in self.nodes or name in self.groups or name in self.notes:
             count += 1
-            name = f"{wish}_{count}"
+            name = f"{stem}_{count}"
         return name
 
     def find(self, name: str) -> Node | None:
@@ -404,7 +406,7 @@ def difference(before: Graph, after: Graph) -> Change:
     return Change(
         added=frozenset(new.keys() - old.keys()) if new is not old else frozenset(),
         removed=frozenset(old.keys() - new.keys()) if new is not old else frozenset(),
-        changed=_changed(old, new) & old.keys() & new.keys(),
+        changed=frozenset(_changed(old, new) & old.keys() & new.keys()),
         linked=frozenset(linked),
         unlinked=frozenset(unlinked),
         groups=_changed(before.groups, after.groups),
