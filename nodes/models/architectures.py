@@ -1,0 +1,195 @@
+"""From the shapes in a file's header to the configuration of its network, so that no size has to be on a list. Torch-free.
+
+Every function takes a header whose names start at the component (`header.under(prefix)`) and gives the keyword arguments of
+the diffusers class. What shapes cannot show (group count, activation, head width) is fixed per architecture.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nodegraph.errors import GraphError
+from nodes.models.header import Header
+
+Config = dict[str, Any]
+GROUPS = 32  # GroupNorm groups of every published UNet and KL autoencoder
+
+
+def count(header: Header, before: str, after: str = "") -> int:
+    """How many numbered blocks `before` + N + "." + `after` there are (1 + the largest N)."""
+    n, highest = len(before), -1
+    for name in header:
+        if name.startswith(before):
+            number, _, rest = name[n:].partition(".")
+            if number.isdigit() and rest.startswith(after):
+                highest = max(highest, int(number))
+    return highest + 1
+
+
+def unet(header: Header) -> Config:
+    """UNet2DConditionModel from an LDM/sgm UNet (input_blocks, middle_block, output_blocks) or ControlNet encoder."""
+    levels: list[tuple[int, list[int]]] = []  # per level: channels, transformer depth of each of its resnets
+    is_new = True
+    for i in range(1, count(header, "input_blocks.")):
+        if f"input_blocks.{i}.0.op.weight" in header:
+            is_new = True
+            continue
+        channels = header.dim(f"input_blocks.{i}.0.out_layers.3.weight", 0)
+        if not channels:
+            raise _foreign(header)
+        depth = count(header, f"input_blocks.{i}.1.transformer_blocks.")
+        if is_new:
+            levels.append((channels, [depth]))
+        else:
+            levels[-1][1].append(depth)
+        is_new = False
+    if not levels or len({len(depths) for _, depths in levels}) != 1:
+        raise _foreign(header)
+    per_level = len(levels[0][1])
+    has_attention = [any(depths) for _, depths in levels]
+    channels_out = [channels for channels, _ in levels]
+    attention = next((name for name in header if name.endswith("attn2.to_k.weight")), "")
+    is_linear = any(len(header.shape(f"input_blocks.{i}.1.proj_in.weight")) == 2 for i in range(1, 12))
+    depths = [_one(d) if any(d) else 1 for _, d in levels]
+    config: Config = {
+        "in_channels": header.dim("input_blocks.0.0.weight", 1),
+        "out_channels": header.dim("out.2.weight", 0) or 4,
+        "block_out_channels": channels_out,
+        "layers_per_block": per_level,
+        "down_block_types": ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in has_attention],
+        "up_block_types": ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(has_attention)],
+        "mid_block_type": "UNetMidBlock2DCrossAttn" if "middle_block.1.norm.weight" in header else "UNetMidBlock2D",
+        "cross_attention_dim": header.dim(attention, 1) or 1280,
+        "use_linear_projection": is_linear,
+        "attention_head_dim": [max(c // 64, 1) for c in channels_out] if is_linear else 8,
+        "transformer_layers_per_block": depths[0] if all(d == depths[0] for d in depths) else depths,
+        "norm_num_groups": GROUPS,
+    }
+    up = _up_depths(header, len(levels), per_level)
+    if up and any(isinstance(d, list) or d != down for d, down in zip(reversed(up), depths, strict=True) if d):
+        config["reverse_transformer_layers_per_block"] = [d or 1 for d in up]
+    width = header.dim("label_emb.0.0.weight", 1)
+    if width and has_attention[0]:  # unCLIP: an image embedding joins the time embedding
+        config |= {"class_embed_type": "projection", "projection_class_embeddings_input_dim": width}
+    elif width:  # SDXL: pooled text and sizes
+        config |= {"addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": width}
+    elif header.shape("label_emb.weight"):  # x4 upscaler: noise level of the small picture
+        config |= {"num_class_embeds": header.dim("label_emb.weight", 0)}
+    return config
+
+
+def _up_depths(header: Header, levels: int, per_level: int) -> list[int | list[int]]:
+    """Transformer depth of the up levels from the innermost outwards; [] for a ControlNet."""
+    total = count(header, "output_blocks.")
+    if total != levels * (per_level + 1):
+        return []
+    depth = [count(header, f"output_blocks.{i}.1.transformer_blocks.") for i in range(total)]
+    step = per_level + 1
+    return [_one(depth[i * step : (i + 1) * step]) for i in range(levels)]
+
+
+def _one(depths: list[int]) -> int | list[int]:
+    return depths[0] if len(set(depths)) == 1 else depths
+
+
+def controlnet(header: Header) -> Config:
+    """ControlNetModel from the original layout (input_hint_block, zero_convs)."""
+    config = unet(header)
+    hints = [header.dim(f"input_hint_block.{i}.weight", 0) for i in (0, 4, 8, 12)]  # 0, then pairs: 2-4, 6-8, 10-12
+    config["conditioning_embedding_out_channels"] = hints
+    config["conditioning_channels"] = header.dim("input_hint_block.0.weight", 1)
+    for name in ("out_channels", "up_block_types", "reverse_transformer_layers_per_block"):
+        config.pop(name, None)
+    return config
+
+
+def autoencoder(header: Header) -> Config:
+    """AutoencoderKL from an LDM VAE (encoder.down.N.block.M) or a diffusers one (encoder.down_blocks.N.resnets.M)."""
+    if "encoder.down.0.block.0.conv1.weight" in header:
+        levels, level, block, attention = count(header, "encoder.down."), "encoder.down.", "block.", "encoder.mid.attn_1.q.weight"
+    else:
+        levels, level, block = count(header, "encoder.down_blocks."), "encoder.down_blocks.", "resnets."
+        attention = "encoder.mid_block.attentions.0.group_norm.weight"
+    channels = [header.dim(f"{level}{i}.{block}0.conv1.weight", 0) for i in range(levels)]
+    if not levels or not all(channels):
+        raise _foreign(header)
+    return {
+        "in_channels": header.dim("encoder.conv_in.weight", 1),
+        "out_channels": header.dim("decoder.conv_out.weight", 0),
+        "latent_channels": header.dim("decoder.conv_in.weight", 1),
+        "block_out_channels": channels,
+        "down_block_types": ["DownEncoderBlock2D"] * levels,
+        "up_block_types": ["UpDecoderBlock2D"] * levels,
+        "layers_per_block": count(header, f"{level}0.{block}"),
+        "mid_block_add_attention": attention in header,
+        "use_quant_conv": "quant_conv.weight" in header,
+        "use_post_quant_conv": "post_quant_conv.weight" in header,
+        "norm_num_groups": GROUPS,
+    }
+
+
+def flux1(header: Header) -> Config:
+    """FluxTransformer2DModel from Black Forest Labs' layout (double_blocks, single_blocks)."""
+    head, inner = header.dim("double_blocks.0.img_attn.norm.key_norm.scale", 0), header.dim("img_in.weight", 0)
+    axes = {128: [16, 56, 56]}.get(head) or [head // 8, head * 7 // 16, head * 7 // 16]
+    return {
+        "in_channels": header.dim("img_in.weight", 1),
+        "out_channels": header.dim("final_layer.linear.weight", 0),
+        "patch_size": 1,
+        "num_layers": count(header, "double_blocks."),
+        "num_single_layers": count(header, "single_blocks."),
+        "attention_head_dim": head,
+        "num_attention_heads": inner // max(head, 1),
+        "joint_attention_dim": header.dim("txt_in.weight", 1),
+        "pooled_projection_dim": header.dim("vector_in.in_layer.weight", 1),
+        "guidance_embeds": "guidance_in.in_layer.weight" in header,
+        "axes_dims_rope": axes,
+    }
+
+
+def flux2(header: Header) -> Config:
+    """Flux2Transformer2DModel from Black Forest Labs' layout (shared modulations)."""
+    head, inner = header.dim("double_blocks.0.img_attn.norm.key_norm.scale", 0), header.dim("img_in.weight", 0)
+    return {
+        "in_channels": header.dim("img_in.weight", 1),
+        "out_channels": header.dim("final_layer.linear.weight", 0),
+        "patch_size": 1,
+        "num_layers": count(header, "double_blocks."),
+        "num_single_layers": count(header, "single_blocks."),
+        "attention_head_dim": head,
+        "num_attention_heads": inner // max(head, 1),
+        "joint_attention_dim": header.dim("txt_in.weight", 1),
+        "timestep_guidance_channels": header.dim("time_in.in_layer.weight", 1),
+        "mlp_ratio": header.dim("double_blocks.0.img_mlp.2.weight", 1) / max(inner, 1),
+        "axes_dims_rope": [head // 4] * 4,
+        "guidance_embeds": "guidance_in.in_layer.weight" in header,
+    }
+
+
+def sd3(header: Header) -> Config:
+    """SD3Transformer2DModel from Stability's layout (joint_blocks)."""
+    inner, layers = header.dim("x_embedder.proj.weight", 0), count(header, "joint_blocks.")
+    patch = header.dim("x_embedder.proj.weight", 2)
+    positions = header.dim("pos_embed", 1)
+    dual = [i for i in range(layers) if f"joint_blocks.{i}.x_block.attn2.qkv.weight" in header]
+    norm = header.dim("joint_blocks.0.x_block.attn.ln_q.weight", 0)
+    return {
+        "sample_size": 128,
+        "patch_size": patch,
+        "in_channels": header.dim("x_embedder.proj.weight", 1),
+        "out_channels": header.dim("final_layer.linear.weight", 0) // max(patch * patch, 1),
+        "num_layers": layers,
+        "attention_head_dim": norm or 64,
+        "num_attention_heads": inner // (norm or 64),
+        "joint_attention_dim": header.dim("context_embedder.weight", 1),
+        "caption_projection_dim": header.dim("context_embedder.weight", 0),
+        "pooled_projection_dim": header.dim("y_embedder.mlp.0.weight", 1),
+        "pos_embed_max_size": round(positions**0.5),
+        "dual_attention_layers": dual,
+        "qk_norm": "rms_norm" if norm else None,
+    }
+
+
+def _foreign(header: Header) -> GraphError:
+    name = header.path.rpartition("/")[2]
+    return GraphError(f"'{name}' has the names of a known model, but its parts do not fit together. It may be a variant not known here.")
