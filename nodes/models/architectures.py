@@ -95,7 +95,7 @@ def _one(depths: list[int]) -> int | list[int]:
 def controlnet(header: Header) -> Config:
     """ControlNetModel from the original layout (input_hint_block, zero_convs)."""
     config = unet(header)
-    hints = [header.dim(f"input_hint_block.{i}.weight", 0) for i in (0, 4, 8, 12)]  # 0, then pairs: 2-4, 6-8, 10-12
+    hints = [header.dim(f"input_hint_block.{i}.weight", 0) for i in (0, 4, 8, 12)]  # the first convolution, then every second one widens
     config["conditioning_embedding_out_channels"] = hints
     config["conditioning_channels"] = header.dim("input_hint_block.0.weight", 1)
     for name in ("out_channels", "up_block_types", "reverse_transformer_layers_per_block"):
