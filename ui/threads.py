@@ -1,0 +1,104 @@
+"""The one place where a thread becomes a Qt signal: work goes out to a pool, its outcome comes back in the GUI thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from PySide6.QtCore import QCoreApplication, QObject, Qt, Signal, Slot
+
+T = TypeVar("T")
+
+
+class Courier(QObject):
+    """Carries calls from any thread into the thread that made the courier (the GUI's)."""
+
+    _called = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._called.connect(self._run, Qt.ConnectionType.QueuedConnection)
+        self._open = True
+
+    def call(self, function: Callable[[], Any]) -> None:
+        """Run `function` in the GUI thread, soon. Calls keep their order; after `close` they are dropped."""
+        if self._open:
+            try:
+                self._called.emit(function)
+            except RuntimeError:  # the program is ending and Qt has taken the courier away
+                self._open = False
+
+    def close(self) -> None:
+        self._open = False
+
+    @Slot(object)
+    def _run(self, function: Callable[[], Any]) -> None:
+        if self._open:
+            function()
+
+
+class Background:
+    """A few threads for files: reading, writing, thumbnails. Never for anything that holds the interpreter for long."""
+
+    def __init__(self, workers: int = 2) -> None:
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="nodegraph-files")
+        self._courier = Courier()
+        self._lock = threading.Lock()
+        self._pending = 0
+
+    def run(self, work: Callable[[], T], done: Callable[[T], None] | None = None, failed: Callable[[Exception], None] | None = None) -> Future[T]:
+        """Do `work` in a thread; then call `done` with its result or `failed` with its exception in the GUI thread.
+
+        An exception that nobody takes reaches sys.excepthook, as any other would.
+        """
+        with self._lock:
+            self._pending += 1
+
+        def outcome(future: Future[T]) -> None:
+            def deliver() -> None:
+                with self._lock:
+                    self._pending -= 1
+                error = future.exception()
+                if error is None:
+                    if done is not None:
+                        done(future.result())
+                elif failed is not None and isinstance(error, Exception):
+                    failed(error)
+                else:
+                    raise error
+
+            self._courier.call(deliver)
+
+        future = self._pool.submit(work)
+        future.add_done_callback(outcome)
+        return future
+
+    @property
+    def pending(self) -> int:
+        """How many pieces of work are not delivered yet."""
+        return self._pending
+
+    def drain(self) -> None:
+        """Wait until everything under way is done and delivered (when the program ends, and in tests)."""
+        while self._pending:
+            QCoreApplication.sendPostedEvents(self._courier, 0)
+            threading.Event().wait(0.002)
+
+    def shutdown(self) -> None:
+        """Finish what is under way, take nothing new."""
+        self._pool.shutdown(wait=True)
+        QCoreApplication.sendPostedEvents(self._courier, 0)
+        self._courier.close()
+
+
+class _Shared:
+    background: Background | None = None
+
+
+def background() -> Background:
+    """The program's one pool (made at first use, in the GUI thread)."""
+    if _Shared.background is None:
+        _Shared.background = Background()
+    return _Shared.background
