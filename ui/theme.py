@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, Signal
@@ -14,9 +13,10 @@ from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontMetricsF, QIcon, QI
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
+from nodegraph.folders import RESOURCES
 from ui.stylesheet import stylesheet
 
-RESOURCES: Final = Path(__file__).resolve().parent.parent / "resources"
+FONT_FOLDER: Final = RESOURCES / "fonts"
 FONT_FILES: Final = (
     "Inter-Regular.otf",
     "Inter-Medium.otf",
@@ -177,7 +177,7 @@ def load_fonts() -> tuple[str, ...]:
     """Register the shipped fonts with Qt (needs an application); returns the family names."""
     families: list[str] = []
     for name in FONT_FILES:
-        number = QFontDatabase.addApplicationFont(str(RESOURCES / "fonts" / name))
+        number = QFontDatabase.addApplicationFont(str(FONT_FOLDER / name))
         families += QFontDatabase.applicationFontFamilies(number) if number >= 0 else []
     return tuple(dict.fromkeys(families))
 
