@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nodegraph.errors import GraphError
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Mode = Literal["on", "muted", "bypassed"]
 Rect = tuple[float, float, float, float]
@@ -170,6 +171,8 @@ class Graph:
 
     def flow(self) -> nx.DiGraph[str]:
         """The graph as networkx sees it, for order and layout."""
+        import networkx as nx  # a tenth of a second that most commands need not spend
+
         flow: nx.DiGraph[str] = nx.DiGraph()
         flow.add_nodes_from(self.nodes)
         flow.add_edges_from((link.source, link.target) for link in self.links)

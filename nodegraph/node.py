@@ -113,7 +113,9 @@ class Context(Protocol):
     graph_text: str
     """The graph as a `.graph` file, to be embedded in pictures; empty in a direct call."""
 
-    def progress(self, done: float, total: float, preview: Callable[[], Any] | None = None, note: str = "", sigma: float | None = None) -> None:
+    def progress(
+        self, done: float, total: float, preview: Callable[[], Any] | None = None, note: str = "", sigma: float | None = None
+    ) -> None:
         """Report `done` of `total`. `preview` is called only when a picture is wanted; it returns uint8 [height, width, 3].
 
         Raises:
@@ -148,7 +150,9 @@ class Headless:
     device = "auto"
     graph_text = ""
 
-    def progress(self, done: float, total: float, preview: Callable[[], Any] | None = None, note: str = "", sigma: float | None = None) -> None:
+    def progress(
+        self, done: float, total: float, preview: Callable[[], Any] | None = None, note: str = "", sigma: float | None = None
+    ) -> None:
         pass
 
     def warn(self, message: str) -> None:

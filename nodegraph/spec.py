@@ -3,6 +3,7 @@ inspector, validator and file format share. Nothing here runs a node."""
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import re
 import typing
@@ -17,6 +18,14 @@ from nodegraph.node import Advanced, Color, Context, Declaration, Drawing, File,
 
 VALUE_TYPES: dict[type, str] = {bool: "bool", int: "int", float: "float", str: "str", Path: "path"}
 ANY = "*"
+
+
+def accepts(wanted: str, offered: str) -> bool:
+    """Whether an input of type `wanted` takes a link of type `offered`. Whole numbers pass as fractions, text as a path and back."""
+    return wanted == offered or ANY in (wanted, offered) or (wanted, offered) in _CONVERTS
+
+
+_CONVERTS = {("float", "int"), ("path", "str"), ("str", "path")}
 
 
 class _Required:
@@ -73,7 +82,7 @@ class Input:
         """The name in words: "start_step" is "Start step"."""
         return self.name.replace("_", " ").capitalize()
 
-    def marker(self, kind: type[Marker]) -> Marker | None:
+    def marker(self, kind: "builtins.type[Marker]") -> Marker | None:
         """The marker of this kind, if the author gave one."""
         return next((m for m in self.markers if isinstance(m, kind)), None)
 

@@ -1,0 +1,225 @@
+"""Where models, pictures, plug-ins, the cache and settings live, and how a name in a graph becomes a file.
+
+All of it hangs on one place, the user's data folder of the operating system, or the folder that the environment
+variable NODEGRAPH_HOME names. Nothing here creates a folder until something is written to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from nodegraph.errors import GraphError
+from nodegraph.node import File
+
+RESOURCES = Path(__file__).resolve().parent.parent / "resources"
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+
+_DEVICE_NAMES = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The folders of one user. `extra` adds roots per kind of file: {"loras": ("D:/loras",), "models": ("/mnt/models",)}.
+
+    A root under "models" holds one sub-folder per kind; the sub-folder names of ComfyUI are understood too.
+    """
+
+    home: Path
+    cache: Path
+    output: Path
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Path:
+        return self.home / "settings.json"
+
+    @property
+    def models(self) -> Path:
+        return self.home / "models"
+
+    @property
+    def plugins(self) -> Path:
+        return self.home / "nodes"
+
+    @property
+    def input(self) -> Path:
+        return self.home / "input"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def recovery(self) -> Path:
+        return self.home / "recovery"
+
+    @property
+    def queue(self) -> Path:
+        return self.home / "queue"
+
+    def roots(self, kind: str) -> tuple[Path, ...]:
+        """The folders in which files of this kind are looked for, the user's own first."""
+        if kind == "input":
+            return (self.input, *map(Path, self.extra.get("input", ())), RESOURCES / "examples")
+        if kind == "output":
+            return (self.output,)
+        bases = (self.models, *map(Path, self.extra.get("models", ())))
+        names = (kind, *_OTHER_NAMES.get(kind, ()))
+        return (*(base / name for base in bases for name in names), *map(Path, self.extra.get(kind, ())))
+
+    def names(self, marker: File) -> list[str]:
+        """What a picker offers for this kind of file: names as they are stored in a graph, sorted, shipped ones first."""
+        found: dict[str, None] = dict.fromkeys(sorted(name for name, path in shipped(marker.folder).items() if path.exists()))
+        for root in self.roots(marker.folder):
+            found |= dict.fromkeys(sorted(_walk(root, marker), key=str.lower))
+        return list(found)
+
+    def resolve(self, kind: str, name: str, base: Path | None = None) -> Path | None:
+        """The file or folder that a graph means by `name`: shipped, in one of the roots, beside the graph (`base`), or absolute.
+
+        Names written on another system (back-slashes, another sub-folder) are found by their last part.
+        """
+        if not name or "\0" in name:
+            return None
+        plain = name.replace("\\", "/")
+        known = shipped(kind)
+        if plain in known:
+            return known[plain]
+        if Path(name).is_absolute():
+            return Path(name) if Path(name).exists() else None
+        places = [*self.roots(kind), *([base] if base else [])]
+        for place in places:
+            try:
+                if (place / plain).exists():
+                    return place / plain
+            except OSError:
+                continue
+        last = plain.rpartition("/")[2]
+        return next((place / last for place in places if last != plain and (place / last).exists()), None)
+
+
+_OTHER_NAMES = {
+    "diffusion_models": ("unet",),
+    "text_encoders": ("clip",),
+    "embeddings": ("textual_inversion",),
+    "upscale_models": ("upscalers",),
+}
+
+
+def standard() -> Folders:
+    """The folders of the user who runs the program. Settings that cannot be read count as absent."""
+    wish = os.environ.get("NODEGRAPH_HOME")
+    if wish:
+        home = Path(wish).expanduser().absolute()
+        cache, output = home / "cache", home / "output"
+    else:
+        import platformdirs
+
+        home = platformdirs.user_data_path("Nodegraph", appauthor=False)
+        cache = platformdirs.user_cache_path("Nodegraph", appauthor=False) / "results"
+        output = platformdirs.user_pictures_path() / "Nodegraph"
+    chosen = read_settings(home / "settings.json").get("folders", {})
+    extra = {}
+    if isinstance(chosen, dict):
+        cache = Path(chosen["cache"]) if isinstance(chosen.get("cache"), str) else cache
+        output = Path(chosen["output"]) if isinstance(chosen.get("output"), str) else output
+        extra = {k: tuple(p for p in v if isinstance(p, str)) for k, v in chosen.items() if isinstance(v, list)}
+    return Folders(home, cache, output, extra)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings file as it is, {} when there is none or it cannot be read."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> dict[str, dict[str, Path]]:
+    path = RESOURCES / "shipped.json"
+    if not path.exists():
+        return {}
+    kinds = json.loads(path.read_text(encoding="utf-8"))
+    return {kind: {name: RESOURCES / place for name, place in names.items()} for kind, names in kinds.items()}
+
+
+def shipped(kind: str) -> dict[str, Path]:
+    """The files of this kind that come with the program, by the name a graph uses for them."""
+    return _shipped().get(kind, {})
+
+
+def _walk(root: Path, marker: File, depth: int = 4) -> Iterator[str]:
+    waiting = [(root, 0)]
+    while waiting:
+        folder, level = waiting.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                if marker.folders and ((path / "model_index.json").exists() or (path / "config.json").exists()):
+                    yield path.relative_to(root).as_posix()
+                elif level < depth:
+                    waiting.append((path, level + 1))
+            elif not marker.suffixes or path.suffix.lower() in marker.suffixes:
+                yield path.relative_to(root).as_posix()
+
+
+def safe_join(root: Path, name: str) -> Path:
+    """`root / name`, for a name that comes out of a graph: it may have sub-folders, but it never leaves `root`.
+
+    Raises:
+        GraphError: The name is absolute, climbs out, or is one that some system cannot hold.
+    """
+    parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".")]
+    absolute = name.startswith(("/", "\\")) or re.match(r"^[A-Za-z]:", name)
+    if not parts or absolute or ".." in parts or any(ord(c) < 32 or c in '<>:"|?*' for c in name):
+        raise GraphError(
+            f"'{_shown(name)}' cannot be a file name in the output folder. Use plain letters and sub-folders, as 'portraits/anna'."
+        )
+    for part in parts:
+        if part.split(".")[0].strip().lower() in _DEVICE_NAMES or part[-1] in ". " or len(part.encode()) > 200:
+            raise GraphError(f"'{_shown(part)}' cannot be a file name on every system. Choose another one.")
+    path = root.joinpath(*parts)
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise GraphError(f"'{_shown(name)}' leads out of the output folder by a link. Choose another name.")
+    return path
+
+
+def _shown(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name)[:80]
+
+
+def new_file(folder: Path, name: str, suffix: str) -> Path:
+    """Create an empty file with a free number: name_0001.png, then name_0002.png. Safe against other processes.
+
+    Raises:
+        GraphError: The name is not allowed, or the folder cannot be written.
+    """
+    wish = safe_join(folder, name)
+    try:
+        wish.parent.mkdir(parents=True, exist_ok=True)
+        taken = re.compile(re.escape(wish.name) + r"_(\d+)\.")
+        number = 1 + max((int(m[1]) for p in os.listdir(wish.parent) if (m := taken.match(p))), default=0)
+        while True:
+            path = wish.with_name(f"{wish.name}_{number:04d}{suffix}")
+            try:
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+                return path
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise GraphError(f"Cannot write to '{wish.parent}': {error.strerror or error}. Choose another output folder.") from error

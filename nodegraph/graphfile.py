@@ -1,0 +1,651 @@
+"""`.graph` files: read, upgraded, written whole or not at all; and graphs carried inside PNG pictures.
+
+The format is JSON that diffs well: nodes sorted by id, one link a line. What this version does not know (nodes of a
+missing pack, fields of a newer version) is kept as it is and written back. A file is only data: reading one never runs,
+loads or opens anything else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import stat
+import struct
+import time
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nodegraph import __version__
+from nodegraph.errors import GraphError
+from nodegraph.graph import SUBGRAPH, Graph, Group, Link, Node, Note, Subgraph, SubgraphInput, SubgraphOutput
+
+if TYPE_CHECKING:
+    from nodegraph.registry import Registry
+
+FORMAT = 1
+MAX_BYTES = 32 * 2**20
+MAX_DEPTH = 64
+MAX_NODES = 50_000
+MAX_LINKS = 500_000
+MAX_STRING = 8 * 2**20
+"""Long enough for a mask painted by hand."""
+BACKUPS = 3
+PNG_KEYWORD = "nodegraph"
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+
+_NODE_FIELDS = {"type", "version", "at", "values", "title", "size", "mode", "folded", "pinned", "color"}
+_GROUP_FIELDS = {"title", "rect", "members", "color", "folded"}
+_NOTE_FIELDS = {"text", "rect", "color"}
+_SUBGRAPH_FIELDS = {"title", "help", "inputs", "outputs", "nodes", "links", "groups", "notes"}
+_GRAPH_FIELDS = {"format", "app", "meta", "nodes", "links", "groups", "notes", "subgraphs"}
+
+
+class GraphFileError(GraphError):
+    """A file that is not a graph, with the place where it goes wrong."""
+
+
+class NewerFormat(GraphFileError):
+    """A file written by a newer version. `read(..., newer=True)` opens what can be understood."""
+
+
+# -- reading
+
+
+def read(path: Path, registry: Registry | None = None, newer: bool = False) -> Graph:
+    """The graph in a `.graph` file, or in a PNG that carries one. With a registry, old nodes are brought up to date.
+
+    Raises:
+        GraphFileError: The file is missing, too large, not a graph; the message names the place.
+        NewerFormat: The file is from a newer version and `newer` is False.
+    """
+    text = read_text(path)
+    graph = parse(text, path.name, newer)
+    return upgraded(graph, registry) if registry else graph
+
+
+def read_text(path: Path) -> bytes:
+    """The JSON of the graph in a file, as it stands there."""
+    try:
+        if path.stat().st_size > (2**30 if path.suffix.lower() == ".png" else MAX_BYTES):
+            raise GraphFileError(f"'{path.name}' is too large to be a graph.")
+        with path.open("rb") as file:
+            if file.read(8) == PNG_MAGIC:
+                text = _text_in_png(file, path.name)
+                if text is None:
+                    raise GraphFileError(f"'{path.name}' carries no graph. Only pictures that Nodegraph wrote carry one.")
+                return text
+            file.seek(0)
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise GraphFileError(f"There is no file '{path}'.") from None
+    except OSError as error:
+        raise GraphFileError(f"Cannot read '{path}': {error.strerror or error}.") from error
+
+
+def parse(text: bytes | str, name: str = "This file", newer: bool = False) -> Graph:
+    """A graph from its JSON. `name` is how messages call the file."""
+    tree = _parse_json(text, name)
+    if not isinstance(tree, dict) or "format" not in tree or not isinstance(tree.get("nodes", None), dict):
+        raise GraphFileError(f"'{name}' is not a Nodegraph graph: it has no 'format' and 'nodes'.")
+    number = tree["format"]
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise GraphFileError(f"'{name}': 'format' must be a whole number from 1, not '{_short(number)}'.")
+    if number > FORMAT and not newer:
+        raise NewerFormat(
+            f"'{name}' was written by a newer version ({_short(tree.get('app', 'unknown'))}). Update Nodegraph to be sure that nothing in it is lost."
+        )
+    graph = _read_graph(tree, name, "")
+    definitions = {key: _read_subgraph(value, name, f"subgraphs.{key}") for key, value in _object(tree, "subgraphs", name, "").items()}
+    meta = dict(_object(tree, "meta", name, ""))
+    unknown = {key: value for key, value in tree.items() if key not in _GRAPH_FIELDS}
+    if unknown:
+        meta["unknown"] = unknown
+    return replace(graph, subgraphs=definitions, meta=meta)
+
+
+class _Object(dict[str, Any]):
+    duplicate: str | None = None
+
+
+def _object_from(pairs: list[tuple[str, Any]]) -> _Object:
+    made = _Object(pairs)
+    if len(made) != len(pairs):
+        seen: set[str] = set()
+        made.duplicate = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return made
+
+
+class _NotANumber(str):
+    pass
+
+
+def _parse_json(text: bytes | str, name: str) -> Any:
+    if isinstance(text, bytes):
+        if len(text) > MAX_BYTES:
+            raise GraphFileError(f"'{name}' is too large to be a graph: over {MAX_BYTES // 2**20} MB.")
+        try:
+            text = text.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise GraphFileError(f"'{name}' is not a text file (byte {error.start}).") from None
+    try:
+        tree = json.loads(text, object_pairs_hook=_object_from, parse_constant=_NotANumber)
+    except json.JSONDecodeError as error:
+        raise GraphFileError(f"'{name}' is not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}.") from None
+    except RecursionError:
+        raise GraphFileError(f"'{name}' is nested too deeply to be a graph.") from None
+    except ValueError:  # an integer of thousands of digits
+        raise GraphFileError(f"'{name}' has a number that is too long.") from None
+    waiting: list[tuple[Any, str, int]] = [(tree, "", 0)]
+    while waiting:
+        value, place, depth = waiting.pop()
+        kind = type(value)
+        if kind is str:
+            if len(value) > MAX_STRING or not (value.isascii() or _is_unicode(value)):
+                raise GraphFileError(f"'{name}': the text at {place or 'the top'} is too long or not valid Unicode.")
+        elif kind is float:
+            if not math.isfinite(value):
+                raise GraphFileError(f"'{name}': the number at {place} is too large.")
+        elif kind is int:
+            if not -(2**63) <= value < 2**64:
+                raise GraphFileError(f"'{name}': the number at {place} is too large.")
+        elif kind is _NotANumber:
+            raise GraphFileError(f"'{name}': {value} at {place} is not a number that a graph may hold.")
+        elif kind is list:
+            waiting += [(item, f"{place}[{i}]", depth + 1) for i, item in enumerate(value)]
+        elif kind is _Object:
+            if value.duplicate is not None:
+                raise GraphFileError(f"'{name}': '{_short(value.duplicate)}' stands twice at {place or 'the top'}.")
+            for key, item in value.items():
+                if not key.isascii() and not _is_unicode(key):
+                    raise GraphFileError(f"'{name}': a name at {place or 'the top'} is not valid Unicode.")
+                waiting.append((item, f"{place}.{key}" if place else key, depth + 1))
+        if depth > MAX_DEPTH:
+            raise GraphFileError(f"'{name}' is nested too deeply at {place[:80]}.")
+    return tree
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
+
+
+def _short(value: Any) -> str:
+    return str(value)[:80]
+
+
+def _wrong(name: str, place: str, expected: str) -> GraphFileError:
+    return GraphFileError(f"'{name}': {place.lstrip('.')} must be {expected}.")
+
+
+def _object(tree: Mapping[str, Any], key: str, name: str, place: str) -> dict[str, Any]:
+    value = tree.get(key, {})
+    if not isinstance(value, dict):
+        raise _wrong(name, f"{place}.{key}", "an object")
+    return value
+
+
+def _list(tree: Mapping[str, Any], key: str, name: str, place: str) -> list[Any]:
+    value = tree.get(key, [])
+    if not isinstance(value, list):
+        raise _wrong(name, f"{place}.{key}", "a list")
+    return value
+
+
+def _numbers(value: Any, count: int, name: str, place: str) -> tuple[float, ...]:
+    if not isinstance(value, list) or len(value) != count or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in value):
+        raise _wrong(name, place, f"a list of {count} numbers")
+    return tuple(float(v) for v in value)
+
+
+def _words(value: Any, name: str, place: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise _wrong(name, place, "text")
+    return value
+
+
+def _read_graph(tree: Mapping[str, Any], name: str, place: str) -> Graph:
+    raw_nodes, raw_links = _object(tree, "nodes", name, place), _list(tree, "links", name, place)
+    if len(raw_nodes) > MAX_NODES or len(raw_links) > MAX_LINKS:
+        raise GraphFileError(f"'{name}' has more nodes or links than a graph may have ({MAX_NODES:,} and {MAX_LINKS:,}).")
+    nodes = {key: _read_node(key, value, name, f"{place}.nodes.{key}") for key, value in raw_nodes.items()}
+    incoming: dict[str, list[Link]] = {}
+    seen: set[Link] = set()
+    for i, raw in enumerate(raw_links):
+        if not isinstance(raw, list) or len(raw) != 4 or not all(isinstance(word, str) for word in raw):
+            raise _wrong(name, f"{place}.links[{i}]", "a list of four names: node, output, node, input")
+        link = Link(*raw)
+        for end in (link.source, link.target):
+            if end not in nodes:
+                raise GraphFileError(f"'{name}': {place.lstrip('.')}links[{i}] leads to '{_short(end)}', and there is no such node.")
+        if link not in seen:
+            seen.add(link)
+            incoming.setdefault(link.target, []).append(link)
+    return Graph(
+        nodes=nodes,
+        incoming={target: tuple(sorted(links, key=lambda link: link.input)) for target, links in incoming.items()},
+        groups={k: _read_group(k, v, name, f"{place}.groups.{k}", nodes) for k, v in _object(tree, "groups", name, place).items()},
+        notes={k: _read_note(k, v, name, f"{place}.notes.{k}") for k, v in _object(tree, "notes", name, place).items()},
+    )
+
+
+def _read_node(key: str, raw: Any, name: str, place: str) -> Node:
+    if not isinstance(raw, dict) or not isinstance(raw.get("type"), str):
+        raise _wrong(name, place, "an object with a 'type'")
+    if not key or "/" in key or key != key.strip():
+        raise GraphFileError(f"'{name}': '{_short(key)}' cannot be the id of a node.")
+    mode = raw.get("mode", "on")
+    if mode not in ("on", "muted", "bypassed"):
+        raise _wrong(name, f"{place}.mode", "'on', 'muted' or 'bypassed'")
+    version = raw.get("version", 1)
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise _wrong(name, f"{place}.version", "a whole number")
+    size = raw.get("size")
+    return Node(
+        id=key,
+        type=raw["type"],
+        values=dict(_object(raw, "values", name, place)),
+        position=_numbers(raw.get("at", [0, 0]), 2, name, f"{place}.at"),  # type: ignore[arg-type]
+        title=_words(raw.get("title"), name, f"{place}.title"),
+        size=_numbers(size, 2, name, f"{place}.size") if size is not None else None,  # type: ignore[arg-type]
+        mode=mode,
+        folded=raw.get("folded") is True,
+        pinned=raw.get("pinned") is True,
+        color=_words(raw.get("color"), name, f"{place}.color"),
+        version=version,
+        extra={k: v for k, v in raw.items() if k not in _NODE_FIELDS},
+    )
+
+
+def _read_group(key: str, raw: Any, name: str, place: str, nodes: Mapping[str, Node]) -> Group:
+    if not isinstance(raw, dict):
+        raise _wrong(name, place, "an object")
+    members = _list(raw, "members", name, place)
+    return Group(
+        id=key,
+        title=_words(raw.get("title"), name, f"{place}.title") or "",
+        rect=_numbers(raw.get("rect", [0, 0, 400, 300]), 4, name, f"{place}.rect"),  # type: ignore[arg-type]
+        members=frozenset(m for m in members if isinstance(m, str)),
+        color=_words(raw.get("color"), name, f"{place}.color"),
+        folded=raw.get("folded") is True,
+        extra={k: v for k, v in raw.items() if k not in _GROUP_FIELDS},
+    )
+
+
+def _read_note(key: str, raw: Any, name: str, place: str) -> Note:
+    if not isinstance(raw, dict):
+        raise _wrong(name, place, "an object")
+    return Note(
+        id=key,
+        text=_words(raw.get("text"), name, f"{place}.text") or "",
+        rect=_numbers(raw.get("rect", [0, 0, 216, 120]), 4, name, f"{place}.rect"),  # type: ignore[arg-type]
+        color=_words(raw.get("color"), name, f"{place}.color"),
+        extra={k: v for k, v in raw.items() if k not in _NOTE_FIELDS},
+    )
+
+
+def _read_subgraph(raw: Any, name: str, place: str) -> Subgraph:
+    if not isinstance(raw, dict):
+        raise _wrong(name, place, "an object")
+    inputs = []
+    for i, item in enumerate(_list(raw, "inputs", name, place)):
+        if (
+            not isinstance(item, list)
+            or len(item) < 2
+            or not isinstance(item[0], str)
+            or not all(isinstance(end, list) and len(end) == 2 and all(isinstance(word, str) for word in end) for end in item[1:])
+        ):
+            raise _wrong(name, f"{place}.inputs[{i}]", "a name and one or more [node, input]")
+        inputs.append(SubgraphInput(item[0], tuple((end[0], end[1]) for end in item[1:])))
+    outputs = []
+    for i, item in enumerate(_list(raw, "outputs", name, place)):
+        if not isinstance(item, list) or len(item) != 3 or not all(isinstance(word, str) for word in item):
+            raise _wrong(name, f"{place}.outputs[{i}]", "a list of three names: name, node, output")
+        outputs.append(SubgraphOutput(*item))
+    return Subgraph(
+        graph=_read_graph(raw, name, place),
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        title=_words(raw.get("title"), name, f"{place}.title") or "",
+        help=_words(raw.get("help"), name, f"{place}.help") or "",
+        extra={k: v for k, v in raw.items() if k not in _SUBGRAPH_FIELDS},
+    )
+
+
+# -- upgrading
+
+
+def upgraded(graph: Graph, registry: Registry) -> Graph:
+    """The graph with every old node brought to today's version, by name: values and links follow renamed inputs."""
+    definitions = {name: replace(d, graph=upgraded(d.graph, registry)) for name, d in graph.subgraphs.items()}
+    old = [n for n in graph.nodes.values() if n.type in registry.specs and n.version < registry.specs[n.type].version]
+    if not old:
+        return replace(graph, subgraphs=definitions) if definitions else graph
+    nodes, incoming = dict(graph.nodes), dict(graph.incoming)
+    outputs: dict[tuple[str, str], str] = {}
+    for node in old:
+        upgrades, version, inputs = registry.upgrades(node.type), node.version, dict(node.values)
+        links: dict[str, tuple[Link, ...]] = {}
+        for link in graph.incoming.get(node.id, ()):
+            links[link.input] = (*links.get(link.input, ()), link)
+        # values and links go through the upgrade side by side, so that a rename moves both
+        values, wires = dict(inputs), {key: _Wire(links[key]) for key in links}
+        while version < registry.specs[node.type].version:
+            upgrade = upgrades.get(version)
+            if upgrade is not None:
+                outputs |= {(node.id, was): now for was, now in getattr(upgrade, "outputs", {}).items()}
+                values, wires = dict(upgrade(values)), {k: w for k, w in upgrade(dict(wires)).items() if isinstance(w, _Wire)}
+            version += 1
+        nodes[node.id] = replace(node, values=values, version=version)
+        arriving = [link._replace(input=key) for key, wire in sorted(wires.items()) for link in wire.links]
+        if arriving:
+            incoming[node.id] = tuple(arriving)
+        else:
+            incoming.pop(node.id, None)
+    if outputs:
+        incoming = {
+            target: tuple(link._replace(output=outputs.get((link.source, link.output), link.output)) for link in links)
+            for target, links in incoming.items()
+        }
+    return replace(graph, nodes=nodes, incoming=incoming, subgraphs=definitions)
+
+
+class _Wire:
+    def __init__(self, links: tuple[Link, ...]) -> None:
+        self.links = links
+
+
+# -- writing
+
+
+def dumps(graph: Graph, compact: bool = False) -> str:
+    """The graph as the text of a `.graph` file. The same graph always gives the same text.
+
+    Raises:
+        GraphFileError: A value is not a number, text, switch, list or table.
+    """
+    meta = dict(graph.meta)
+    unknown = meta.pop("unknown", {})
+    tree: dict[str, Any] = {"format": FORMAT, "app": f"nodegraph {__version__}"}
+    if meta:
+        tree["meta"] = meta
+    tree |= _graph_tree(graph)
+    if graph.subgraphs:
+        tree["subgraphs"] = {
+            name: {
+                **({"title": d.title} if d.title else {}),
+                **({"help": d.help} if d.help else {}),
+                "inputs": [[item.name, *map(list, item.targets)] for item in d.inputs],
+                "outputs": [list(item) for item in d.outputs],
+                **_graph_tree(d.graph),
+                **d.extra,
+            }
+            for name, d in sorted(graph.subgraphs.items())
+        }
+    tree |= unknown
+    if compact:
+        _check(tree, "")
+        return json.dumps(tree, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return _pretty(tree, "", 0) + "\n"
+
+
+def _graph_tree(graph: Graph) -> dict[str, Any]:
+    tree: dict[str, Any] = {"nodes": {key: _node_tree(node) for key, node in sorted(graph.nodes.items())}}
+    tree["links"] = [list(link) for _, links in sorted(graph.incoming.items()) for link in links]
+    if graph.groups:
+        tree["groups"] = {
+            key: {
+                "title": g.title,
+                "rect": [_plain(v) for v in g.rect],
+                "members": sorted(g.members),
+                **({"color": g.color} if g.color else {}),
+                **({"folded": True} if g.folded else {}),
+                **g.extra,
+            }
+            for key, g in sorted(graph.groups.items())
+        }
+    if graph.notes:
+        tree["notes"] = {
+            key: {"text": n.text, "rect": [_plain(v) for v in n.rect], **({"color": n.color} if n.color else {}), **n.extra}
+            for key, n in sorted(graph.notes.items())
+        }
+    return tree
+
+
+def _node_tree(node: Node) -> dict[str, Any]:
+    tree: dict[str, Any] = {"type": node.type, "version": node.version, "at": [_plain(v) for v in node.position]}
+    if node.title is not None:
+        tree["title"] = node.title
+    if node.values:
+        tree["values"] = {key: _file_value(node.values[key]) for key in sorted(node.values)}
+    if node.size is not None:
+        tree["size"] = [_plain(v) for v in node.size]
+    if node.mode != "on":
+        tree["mode"] = node.mode
+    if node.folded:
+        tree["folded"] = True
+    if node.pinned:
+        tree["pinned"] = True
+    if node.color is not None:
+        tree["color"] = node.color
+    return {**tree, **node.extra}
+
+
+def _plain(number: float) -> float:
+    return int(number) if float(number).is_integer() else number
+
+
+def _file_value(value: Any) -> Any:
+    return value.as_posix() if isinstance(value, Path) else value
+
+
+def _check(value: Any, place: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise GraphFileError(f"{place.lstrip('.')} is {value}, which a graph cannot hold. Type a number.")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise GraphFileError(f"{place.lstrip('.')} has a name that is not text.")
+            _check(item, f"{place}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            _check(item, f"{place}[{i}]")
+    elif not isinstance(value, (str, int, float, bool, type(None))):
+        raise GraphFileError(f"{place.lstrip('.')} is a {type(value).__name__}, which a graph cannot hold.")
+
+
+def _pretty(value: Any, place: str, level: int) -> str:
+    """JSON with one line a node field and one line a link: short lists and scalars stay on their line."""
+    pad, inner = " " * level, " " * (level + 1)
+    if isinstance(value, dict) and value:
+        rows = [f"{inner}{_scalar(key)}: {_pretty(item, f'{place}.{key}', level + 1)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(rows) + "\n" + pad + "}"
+    if isinstance(value, (list, tuple)) and any(isinstance(item, (list, dict, tuple)) for item in value):
+        rows = [inner + _pretty(item, f"{place}[{i}]", level + 1) for i, item in enumerate(value)]
+        return "[\n" + ",\n".join(rows) + "\n" + pad + "]"
+    _check(value, place)
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def write(path: Path, graph: Graph, backups: int = BACKUPS) -> None:
+    """Save a graph: whole or not at all. The last `backups` versions stay in `.graph-backups` beside it.
+
+    Raises:
+        GraphFileError: It cannot be written; the file that was there is untouched.
+    """
+    text = dumps(graph).encode("utf-8")
+    if parse(text, path.name) != _as_read(graph):
+        raise GraphFileError(
+            f"'{path.name}' was not saved: what would be written does not read back as the same graph. Save under a new name and report this."
+        )
+    write_atomically(path, text, backups)
+
+
+def _as_read(graph: Graph) -> Graph:
+    """What `parse` gives for a graph: paths have become text, tuples lists."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Path):
+            return value.as_posix()
+        if isinstance(value, (list, tuple)):
+            return [plain(item) for item in value]
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return value
+
+    def inner(g: Graph) -> Graph:
+        nodes = {k: replace(n, values=plain(dict(n.values)), extra=plain(dict(n.extra))) for k, n in g.nodes.items()}
+        return replace(g, nodes=nodes, incoming={k: v for k, v in g.incoming.items() if v})
+
+    definitions = {name: replace(d, graph=inner(d.graph)) for name, d in graph.subgraphs.items()}
+    return replace(inner(graph), subgraphs=definitions, meta=plain(dict(graph.meta)))
+
+
+def write_atomically(path: Path, data: bytes, backups: int = 0) -> None:
+    """Put `data` in place of a file: all of it or nothing, even if the power fails. Used for everything the program saves.
+
+    Raises:
+        GraphFileError: The disk is full, the folder is gone or read-only, another program holds the file.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, mode)
+            if backups and path.exists():
+                _rotate_backups(path, backups)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _replace(temporary, path)
+        _sync_folder(path.parent)
+    except GraphFileError:
+        raise
+    except OSError as error:
+        words = {
+            28: "the disk is full",
+            27: "the disk is full",
+            13: "you may not write there",
+            30: "the disk is read-only",
+            2: "the folder is gone",
+        }
+        reason = words.get(error.errno or 0, error.strerror or str(error))
+        raise GraphFileError(f"'{path.name}' was not saved: {reason}. The file on disk is as it was; save to another place.") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    deadline = time.monotonic() + 1.0
+    while True:
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError as error:  # Windows, while another program reads the file
+            if time.monotonic() > deadline:
+                raise GraphFileError(f"Another program holds '{path.name}'. Your work is whole in '{temporary}'.") from error
+            time.sleep(0.05)
+
+
+def _rotate_backups(path: Path, count: int) -> None:
+    folder = path.parent / ".graph-backups"
+    folder.mkdir(exist_ok=True)
+    for i in range(count - 1, 0, -1):
+        older = folder / f"{path.name}.{i}"
+        if older.exists():
+            os.replace(older, folder / f"{path.name}.{i + 1}")
+    newest = folder / f"{path.name}.1"
+    try:
+        os.link(path, newest)
+    except OSError:  # a disk without hard links
+        newest.write_bytes(path.read_bytes())
+
+
+def backups_of(path: Path) -> list[Path]:
+    """Earlier versions of a file, newest first."""
+    folder = path.parent / ".graph-backups"
+    return [folder / f"{path.name}.{i}" for i in range(1, BACKUPS + 1) if (folder / f"{path.name}.{i}").exists()]
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# -- pictures that carry their graph
+
+
+def embedded(png: bytes, texts: Mapping[str, str]) -> bytes:
+    """A PNG with texts put in, as `embedded(png, {PNG_KEYWORD: dumps(graph, compact=True)})`.
+
+    The chunks are not compressed: readers refuse compressed ones over 1 MB and then the whole picture.
+    """
+    if png[:8] != PNG_MAGIC:
+        raise ValueError("not a PNG")
+    end = 8 + 25  # the signature and IHDR
+    return png[:end] + b"".join(_chunk(keyword, text) for keyword, text in texts.items()) + png[end:]
+
+
+def _chunk(keyword: str, text: str) -> bytes:
+    if text.isascii():
+        kind, body = b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("ascii")
+    else:
+        kind, body = b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8")
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _text_in_png(file: Any, name: str) -> bytes | None:
+    """The graph in a PNG whose signature has been read. Only chunk heads are looked at, nothing is decompressed."""
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind in (b"tEXt", b"iTXt"):
+            if length > MAX_BYTES:
+                raise GraphFileError(f"'{name}' carries a text that is too large to be a graph.")
+            body = file.read(length)
+            keyword, _, rest = body.partition(b"\0")
+            if keyword == PNG_KEYWORD.encode():
+                return rest if kind == b"tEXt" else _international_text(rest)
+            file.seek(4, os.SEEK_CUR)
+        elif kind == b"IEND":
+            return None
+        else:
+            file.seek(length + 4, os.SEEK_CUR)
+    return None
+
+
+def _international_text(rest: bytes) -> bytes | None:
+    if rest[:1] == b"\1":  # compressed; we never write that
+        return None
+    return rest[2:].split(b"\0", 2)[2]
+
+
+def types_in(graph: Graph) -> set[str]:
+    """All node types that a graph and its definitions use."""
+    graphs: Iterable[Graph] = (graph, *(d.graph for d in graph.subgraphs.values()))
+    return {node.type for g in graphs for node in g.nodes.values() if not node.type.startswith(SUBGRAPH)}

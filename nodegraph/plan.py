@@ -1,0 +1,503 @@
+"""From a Graph to a Plan: the steps to run, upstream first, each with the key its result is cached under.
+
+All problems are found at once and told in the artist's words. A key says what a result is made of (node id and version,
+values, the keys of what feeds it, file contents), never where it stands: copies, tabs, undo and other processes
+share results.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xxhash
+
+from nodegraph.errors import GraphProblems, Problem
+from nodegraph.fingerprint import fingerprint
+from nodegraph.graph import REROUTE, Graph, Link, Node
+from nodegraph.registry import Registry
+from nodegraph.spec import ANY, REQUIRED, Input, NodeSpec, accepts
+from nodegraph.subgraphs import laid_open, node_spec
+
+_ABOUT = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "on or off",
+    "str": "text",
+    "path": "a file",
+}
+
+
+class Source(NamedTuple):
+    """Where a linked input takes its value: the place of a step in the plan, and one of its outputs."""
+
+    step: int
+    output: str
+
+
+class Step:
+    """One node to run. `values` has every input that is not linked, `sources` those that are."""
+
+    __slots__ = ("family", "key", "many", "mapped", "node_id", "sources", "spec", "values")
+
+    def __init__(
+        self,
+        node_id: str,
+        spec: NodeSpec,
+        values: Mapping[str, Any],
+        sources: Mapping[str, Source | tuple[Source, ...]],
+        key: str,
+        mapped: tuple[str, ...],
+        many: frozenset[str],
+        family: str | None,
+    ) -> None:
+        self.node_id = node_id
+        self.spec = spec
+        self.values = values
+        self.sources = sources
+        self.key = key
+        self.mapped = mapped
+        """Inputs that receive a list where one thing is wanted: the node runs once for each item."""
+        self.many = many
+        """Outputs that give a list."""
+        self.family = family
+
+    def __repr__(self) -> str:
+        return f"Step({self.node_id!r}, {self.spec.id!r}, {self.key[:8]})"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What runs, in order. `targets` are the places of the steps somebody asked for; `skipped` the nodes that are muted or need a muted one."""
+
+    steps: tuple[Step, ...]
+    targets: tuple[int, ...]
+    skipped: frozenset[str] = frozenset()
+    problems: tuple[Problem, ...] = ()
+    """Warnings: the plan runs all the same."""
+
+
+def check(graph: Graph, registry: Registry, base: Path | None = None) -> list[Problem]:
+    """Everything that is wrong with a graph, node by node. `base` is the folder the graph lies in, for files beside it."""
+    return _Planner(graph, registry, base).plan(None, everything=True)[1]
+
+
+def make_plan(graph: Graph, registry: Registry, targets: Sequence[str] | None = None, base: Path | None = None) -> Plan:
+    """What must run for `targets` (node ids; by default every node that is run for its effect, or else every last node).
+
+    Raises:
+        GraphProblems: Something that the targets need is wrong; all of it is named.
+    """
+    plan, problems = _Planner(graph, registry, base).plan(targets)
+    errors = tuple(problem for problem in problems if problem.severity == "error")
+    if errors:
+        raise GraphProblems(errors)
+    return plan
+
+
+class _Prepared(NamedTuple):
+    """What follows from a node and the names of its linked inputs alone, kept between plans as both are immutable."""
+
+    node: Node
+    links: tuple[Link, ...]
+    spec: NodeSpec
+    values: dict[str, Any]
+    problems: tuple[Problem, ...]
+    head: bytes
+    files: tuple[tuple[str, str], ...]
+
+
+_prepared: dict[tuple[int, int], _Prepared] = {}
+_KEPT = 100_000
+
+
+class _Planner:
+    def __init__(self, graph: Graph, registry: Registry, base: Path | None) -> None:
+        self.whole = graph
+        self.registry = registry
+        self.base = base
+        self.graph, self.problems = laid_open(graph)
+        self.special = any(node.mode != "on" or node.type == REROUTE for node in self.graph.nodes.values())
+
+    def plan(self, targets: Sequence[str] | None, everything: bool = False) -> tuple[Plan, list[Problem]]:
+        graph, specs = self.graph, self.registry.specs
+        wanted = list(graph.nodes) if everything else self._targets(targets)
+        order = self._order(wanted)
+        places: dict[str, int] = {}
+        steps: list[Step] = []
+        skipped: set[str] = set()
+        nodes = graph.nodes
+        for node_id in order:
+            node = nodes[node_id]
+            spec = specs.get(node.type)
+            if node.mode == "muted":
+                skipped.add(node_id)
+                continue
+            if spec is None:
+                self._unknown(node)
+                skipped.add(node_id)
+                continue
+            links = self._links(node_id) if self.special else graph.incoming.get(node_id, ())
+            step = self._step(node, spec, links, steps, places, skipped)
+            if step is None:
+                skipped.add(node_id)
+            else:
+                places[node_id] = len(steps)
+                steps.append(step)
+        chosen = tuple(places[name] for name in wanted if name in places)
+        warnings = tuple(problem for problem in self.problems if problem.severity == "warning")
+        return Plan(tuple(steps), chosen, frozenset(skipped), warnings), self.problems
+
+    # -- which nodes, in which order
+
+    def _targets(self, targets: Sequence[str] | None) -> list[str]:
+        graph, specs = self.graph, self.registry.specs
+        if targets is not None:
+            found: list[str] = []
+            for name in targets:
+                inner = [i for i in graph.nodes if i == name or i.startswith(name + "/")]
+                if not inner:
+                    self.problems.append(Problem(f"There is no node '{name}' in this graph.", None, kind="unknown-node"))
+                elif name in graph.nodes:
+                    found.append(name)
+                else:  # an instance of a subgraph: what it shows outside, and what it does inside
+                    found += self._ends(inner)
+            return found
+        on = [n for n in graph.nodes.values() if n.mode == "on"]
+        sinks = [n.id for n in on if (spec := specs.get(n.type)) is not None and spec.sink]
+        return sinks or self._ends([n.id for n in on])
+
+    def _ends(self, ids: Sequence[str]) -> list[str]:
+        inside = set(ids)
+        sources = {link.source for target in ids for link in self.graph.incoming.get(target, ()) if link.source in inside}
+        return [i for i in ids if i not in sources]
+
+    def _order(self, wanted: Sequence[str]) -> list[str]:
+        """The wanted nodes and all that feed them, upstream first. Without recursion: chains may be 10,000 nodes long."""
+        incoming = self.graph.incoming
+        done: set[str] = set()
+        open_: set[str] = set()
+        order: list[str] = []
+        for start in wanted:
+            if start in done:
+                continue
+            stack = [start]
+            while stack:
+                node_id = stack[-1]
+                if node_id in done:
+                    stack.pop()
+                    continue
+                if node_id in open_:
+                    open_.discard(node_id)
+                    done.add(node_id)
+                    order.append(node_id)
+                    stack.pop()
+                    continue
+                open_.add(node_id)
+                for link in incoming.get(node_id, ()):
+                    source = link.source
+                    if source in done:
+                        continue
+                    if source in open_:
+                        self._loop(stack, open_, source)
+                        continue
+                    if source in self.graph.nodes:
+                        stack.append(source)
+        return order
+
+    def _loop(self, stack: Sequence[str], open_: set[str], start: str) -> None:
+        around = [i for i in stack[stack.index(start) :] if i in open_]
+        names = ", ".join(f"'{self._name(i)}'" for i in around[:5])
+        self.problems.append(Problem(f"{names} feed each other in a loop. Take one of their links away.", start, kind="loop"))
+
+    # -- modes: what really feeds an input
+
+    def _links(self, node_id: str) -> tuple[Link, ...]:
+        """The links that arrive, seen through bypassed nodes and reroute dots. A link that comes from nothing has source ""."""
+        made = []
+        for link in self.graph.incoming.get(node_id, ()):
+            source = self._through(link)
+            made.append(link if source == (link.source, link.output) else Link(*source, link.target, link.input))
+        return tuple(made)
+
+    def _through(self, link: Link) -> tuple[str, str]:
+        node_id, output = link.source, link.output
+        for _ in range(len(self.graph.nodes) + 1):
+            node = self.graph.nodes.get(node_id)
+            if node is None:
+                return "", ""
+            if node.type == REROUTE and node.mode != "muted":
+                found = self.graph.link_at(node_id, "input")
+            elif node.mode == "bypassed":
+                found = self._passed_by(node, output)
+            else:
+                return node_id, output
+            if found is None:
+                return "", ""
+            node_id, output = found.source, found.output
+        return "", ""
+
+    def _passed_by(self, node: Node, output: str) -> Link | None:
+        """What a bypassed node hands on for an output: the link at its first input of that type, same position first."""
+        spec = node_spec(node, self.whole, self.registry.specs)
+        if spec is None or output not in spec.outputs_by_name:
+            return None
+        wanted = spec.outputs_by_name[output]
+        same = [out.name for out in spec.outputs if out.type == wanted.type].index(output)
+        fitting = [item for item in spec.inputs if item.type == wanted.type]
+        linked = [link for item in fitting if (link := self.graph.link_at(node.id, item.name)) is not None]
+        if same < len(fitting) and (link := self.graph.link_at(node.id, fitting[same].name)) is not None:
+            return link
+        return linked[0] if linked else None
+
+    # -- one node
+
+    def _step(
+        self, node: Node, spec: NodeSpec, links: tuple[Link, ...], steps: list[Step], places: Mapping[str, int], skipped: set[str]
+    ) -> Step | None:
+        prepared = self._prepare(node, spec, links)
+        if prepared.problems:
+            self.problems += prepared.problems
+        sources: dict[str, Source | tuple[Source, ...]] = {}
+        key: list[str] = []
+        mapped: list[str] = []
+        family = None
+        for link in links:
+            item = spec.by_name.get(link.input)
+            if item is None:
+                continue
+            place = places.get(link.source)
+            if place is None:
+                if item.default is REQUIRED:
+                    if link.source == "":
+                        self._needs(node, item)
+                    return None  # its source is muted, or has a problem of its own
+                continue
+            before = steps[place]
+            out = before.spec.outputs_by_name.get(link.output)
+            if out is None:
+                words = f"'{self._name(node.id)}' is linked to the output '{link.output}' of '{self._name(link.source)}', which it does not have. Link another one."
+                self.problems.append(Problem(words, node.id, item.name, kind="link"))
+                continue
+            if out.type != item.type and not accepts(item.type, out.type):
+                words = f"'{item.name}' of '{self._name(node.id)}' takes {_a(item.type)}. This link carries {_a(out.type)}."
+                self.problems.append(Problem(words, node.id, item.name, kind="type"))
+                continue
+            many = link.output in before.many
+            source = Source(place, link.output)
+            if item.many:
+                sources[item.name] = (*sources.get(item.name, ()), source)  # type: ignore[arg-type]
+            else:
+                sources[item.name] = source
+                if many:
+                    mapped.append(item.name)
+            key += (item.name, before.key, link.output)
+            if before.family is not None and self._carries(item.type, out.type):
+                family = self._same_family(node, item, family, before)
+        own = prepared.spec.id in self._with_family and self._own_family(node, prepared)
+        if own:
+            if family is not None and _base(family) != _base(own):
+                words = f"'{self._name(node.id)}' is for {own}, but its links carry {family}. Choose a file for {family}."
+                self.problems.append(Problem(words, node.id, None, kind="family"))
+            family = own
+        for item in spec.inputs:
+            if item.name not in sources and item.name not in prepared.values and item.default is REQUIRED:
+                self._needs(node, item)
+        if not spec.cache:
+            key.append(secrets.token_hex(8))
+        values = prepared.values
+        if prepared.files:
+            values = dict(values)
+            for name, _ in prepared.files:
+                values[name] = self._file(node, spec.by_name[name], values[name], key)
+        digest = xxhash.xxh3_128_hexdigest(prepared.head + "\0".join(key).encode())
+        if mapped:
+            outputs = frozenset(out.name for out in spec.outputs)
+        else:
+            outputs = frozenset(out.name for out in spec.outputs if out.many) if spec.outputs else _NONE
+        return Step(node.id, spec, values, sources, digest, tuple(mapped), outputs, family)
+
+    def _prepare(self, node: Node, spec: NodeSpec, links: tuple[Link, ...]) -> _Prepared:
+        place = (id(node), id(links))
+        known = _prepared.get(place)
+        if known is not None and known.node is node and known.links is links and known.spec is spec:
+            return known
+        linked = {link.input for link in links}
+        values: dict[str, Any] = {}
+        problems: list[Problem] = []
+        files: list[tuple[str, str]] = []
+        given = node.values
+        for item in spec.inputs:
+            name = item.name
+            if name in linked:
+                continue
+            if name not in given:
+                if item.default is not REQUIRED:
+                    values[name] = item.default
+                    if item.type == "path" and item.file and not item.default:
+                        problems += _wrong_value(self._name(node.id), node.id, item, item.default)
+                    if item.type == "path" and item.default:
+                        files.append((name, str(item.default)))
+                continue
+            value = given[name]
+            wrong = _wrong_value(self._name(node.id), node.id, item, value)
+            problems += wrong
+            if not wrong and item.type == "path" and value:
+                files.append((name, str(value)))
+            values[name] = float(value) if item.type == "float" and type(value) is int else value
+        for name in given:
+            if name not in spec.by_name:
+                words = f"'{self._name(node.id)}' does not know '{name}'. It stays in the file and has no effect."
+                problems.append(Problem(words, node.id, name, "warning", "unknown-value"))
+        plain = {k: v for k, v in values.items() if k not in dict(files)}
+        head = f"{spec.id}\0{spec.version}\0{json.dumps(plain, sort_keys=True, default=str)}\0".encode()
+        made = _Prepared(node, links, spec, values, tuple(problems), head, tuple(files))
+        if len(_prepared) > _KEPT:
+            _prepared.clear()
+        _prepared[place] = made
+        return made
+
+    def _file(self, node: Node, item: Input, name: Any, key: list[str]) -> Any:
+        marker = item.file
+        path = self.registry.folders.resolve(marker.folder if marker else "input", str(name), self.base)
+        if path is None:
+            where = f" in your {marker.folder} folders" if marker else ""
+            words = f"'{name}' for '{item.name}' of '{self._name(node.id)}' is not{where}. Choose another file, or put it there."
+            self.problems.append(Problem(words, node.id, item.name, kind="missing-file"))
+            return name
+        try:
+            key += (item.name, str(path), fingerprint(path))
+        except OSError as error:
+            words = f"'{name}' for '{item.name}' of '{self._name(node.id)}' cannot be read: {error.strerror or error}."
+            self.problems.append(Problem(words, node.id, item.name, kind="missing-file"))
+        return path
+
+    # -- families
+
+    @property
+    def _with_family(self) -> frozenset[str]:
+        cached: frozenset[str] | None = self.registry.__dict__.get("_with_family")
+        if cached is None:
+            functions = self.registry.functions.items()
+            cached = frozenset(i for i, f in functions if getattr(getattr(f, "__node__", None), "family", None) is not None)
+            self.registry.__dict__["_with_family"] = cached
+        return cached
+
+    def _own_family(self, node: Node, prepared: _Prepared) -> str | None:
+        values = dict(prepared.values)
+        for name, value in prepared.files:
+            marker = prepared.spec.by_name[name].file
+            path = self.registry.folders.resolve(marker.folder if marker else "input", value, self.base)
+            if path is None:
+                return None
+            values[name] = path
+        try:
+            return self.registry.family(node.type, values)
+        except Exception as error:  # the file is damaged, or a pack's function is; what it says is for the artist
+            self.problems.append(Problem(f"'{self._name(node.id)}': {error}", node.id, None, kind="missing-file"))
+            return None
+
+    def _carries(self, *types: str) -> bool:
+        known = self.registry.port_types
+        return any((t := known.get(name)) is not None and t.carries_family for name in types)
+
+    def _same_family(self, node: Node, item: Input, family: str | None, before: Step) -> str | None:
+        if family is not None and before.family is not None and _base(family) != _base(before.family):
+            words = (
+                f"'{self._name(node.id)}' cannot mix model families: '{item.name}' comes from {before.family} "
+                f"('{self._name(before.node_id)}'), the rest from {family}. Use models of one family."
+            )
+            self.problems.append(Problem(words, node.id, item.name, kind="family"))
+            return family
+        return family or before.family
+
+    # -- words
+
+    def _name(self, node_id: str) -> str:
+        node = self.graph.nodes[node_id]
+        if node.title:
+            return node.title
+        spec = self.registry.specs.get(node.type)
+        return spec.title if spec else node_id
+
+    def _unknown(self, node: Node) -> None:
+        if node.subgraph is not None and node.mode != "bypassed":
+            return  # told when the graph was laid open
+        words = f"The node '{node.title or node.id}' is of a kind that is not installed: '{node.type}'. Install its pack, mute it, or put another node in its place."
+        self.problems.append(Problem(words, node.id, None, kind="unknown-node"))
+
+    def _needs(self, node: Node, item: Input) -> None:
+        if item.is_port:
+            giver = _giver(self.registry, item.type)
+            remedy = f"Connect a '{giver}' node." if giver else "Connect one."
+            words = f"'{self._name(node.id)}' needs {_a(item.type)} at '{item.name}'. {remedy}"
+        else:
+            words = f"'{self._name(node.id)}' needs a value for '{item.name}': {_ABOUT.get(item.type, item.type)}."
+        self.problems.append(Problem(words, node.id, item.name, kind="missing-input"))
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+def _base(family: str) -> str:
+    """Variants of a family go together: "sdxl-refiner" with "sdxl"."""
+    return family.partition("-")[0]
+
+
+def _a(type_name: str) -> str:
+    words = _ABOUT.get(type_name)
+    if words:
+        return words
+    return "anything" if type_name == ANY else f"{'an' if type_name[0] in 'AEIOU' else 'a'} {type_name}"
+
+
+def _giver(registry: Registry, type_name: str) -> str | None:
+    """The node that most simply makes a thing of this type, to propose to the artist."""
+    found = [
+        spec
+        for spec in registry.specs.values()
+        if any(out.type == type_name for out in spec.outputs) and all(i.type != type_name for i in spec.inputs)
+    ]
+    return (
+        min(found, key=lambda spec: (bool(spec.pack), len([i for i in spec.inputs if i.is_required]), len(spec.outputs), spec.id)).title
+        if found
+        else None
+    )
+
+
+def _wrong_value(name: str, node_id: str, item: Input, value: Any) -> list[Problem]:
+    """Why a value cannot be used, if so; never repaired silently."""
+    where = f"'{item.name}' of '{name}'"
+    if value is None and (item.optional or item.default is None):
+        return []
+    if item.choices:
+        if value in item.choices:
+            return []
+        shown = ", ".join(str(choice) for choice in item.choices[:12]) + (" ..." if len(item.choices) > 12 else "")
+        return [Problem(f"{where} is '{str(value)[:80]}'. Choose one of: {shown}.", node_id, item.name, kind="choice")]
+    if item.is_port:
+        return [Problem(f"{where} takes {_a(item.type)} by a link, not a value.", node_id, item.name)]
+    fits = {
+        "int": isinstance(value, int) and not isinstance(value, bool),
+        "float": isinstance(value, (int, float)) and not isinstance(value, bool),
+        "bool": isinstance(value, bool),
+        "str": isinstance(value, str),
+        "path": isinstance(value, (str, Path)),
+    }[item.type]
+    if not fits:
+        return [Problem(f"{where} must be {_ABOUT[item.type]}, not '{str(value)[:80]}'.", node_id, item.name)]
+    limits = item.range
+    if limits and not limits.min <= value <= limits.max:
+        return [Problem(f"{where} is {value:g}. It must be from {limits.min:g} to {limits.max:g}.", node_id, item.name, kind="range")]
+    if item.type == "path" and not str(value) and not item.optional:
+        kind = item.file.folder if item.file else "file"
+        return [
+            Problem(
+                f"'{name}' has no file for '{item.name}' yet. Choose one from your {kind} folder.", node_id, item.name, kind="missing-file"
+            )
+        ]
+    return []

@@ -1,0 +1,248 @@
+"""Finds nodes: those that ship, those of installed packages (entry points "nodegraph.plugins"), and files in the
+user's node folder that the user has switched on. A broken pack becomes a report, never a crash."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import json
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from nodegraph.errors import GraphError
+from nodegraph.folders import Folders, read_settings, standard
+from nodegraph.graph import REROUTE, Graph
+from nodegraph.node import Declaration, Upgrade
+from nodegraph.spec import ANY, Input, NodeSpec, Output, PortType, read_spec
+
+ENTRY_POINTS = "nodegraph.plugins"
+REROUTE_SPEC = NodeSpec(
+    REROUTE,
+    1,
+    "Reroute",
+    "",
+    "Lead a link another way.",
+    "",
+    (Input("input", ANY, variable="T"),),
+    (Output("output", ANY, variable="T"),),
+    source="nodegraph.registry:_reroute",
+)
+
+
+def _reroute(input: Any) -> Any:
+    return input
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a pack: `error` is empty when all is well. `details` is for the log."""
+
+    pack: str
+    nodes: tuple[str, ...] = ()
+    error: str = ""
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """Reads a foreign kind of file into a Graph, as a ComfyUI workflow."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[[bytes], Graph]
+
+
+@dataclass
+class Registry:
+    """All nodes that are there: specs to look at, functions to run."""
+
+    specs: dict[str, NodeSpec] = field(default_factory=dict)
+    functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    port_types: dict[str, PortType] = field(default_factory=dict)
+    classes: dict[str, type] = field(default_factory=dict)
+    """The classes of port types by name, for the cache to make them anew."""
+    importers: list[Importer] = field(default_factory=list)
+    free_memory: list[Callable[[], None]] = field(default_factory=list)
+    """What packs want called when memory is short or the user asks for it (a module's function `free_memory`)."""
+    reports: list[Report] = field(default_factory=list)
+    folders: Folders = field(default_factory=standard)
+
+    @classmethod
+    def load(cls, folders: Folders | None = None, plugins: bool = True) -> Registry:
+        """Find all nodes. `plugins=False` takes only those that ship (safe mode)."""
+        registry = cls(folders=folders or standard())
+        registry.add_spec(REROUTE_SPEC, _reroute)
+        registry.add_package(_own_nodes(), pack="")
+        if plugins:
+            registry._add_entry_points()
+            registry._add_user_files()
+        return registry
+
+    def function(self, node_type: str) -> Callable[..., Any]:
+        """The function behind a node."""
+        return self.functions[node_type]
+
+    def upgrades(self, node_type: str) -> Mapping[int, Upgrade]:
+        """From each old version of a node, how its saved inputs become the next one's."""
+        declared: Declaration | None = getattr(self.functions.get(node_type), "__node__", None)
+        return declared.upgrades if declared else {}
+
+    def family(self, node_type: str, values: Mapping[str, Any]) -> str | None:
+        """The model family that a node's outputs carry, as far as its values (files as paths) tell."""
+        declared: Declaration | None = getattr(self.functions.get(node_type), "__node__", None)
+        return declared.family(values) if declared and declared.family else None
+
+    def add_function(self, function: Callable[..., Any], pack: str = "") -> NodeSpec:
+        """Take in one function that @node has marked.
+
+        Raises:
+            SpecError: It cannot be a node as declared.
+            GraphError: Another pack has a node of this id.
+        """
+        spec = read_spec(function, pack, self.port_types)
+        self.add_spec(spec, function)
+        for hint in _classes(function):
+            self.classes.setdefault(hint.__name__, hint)
+        return spec
+
+    def add_spec(self, spec: NodeSpec, function: Callable[..., Any]) -> None:
+        """Take in a node whose spec is at hand."""
+        known = self.specs.get(spec.id)
+        if known is not None and known.source != spec.source:
+            raise GraphError(f"The node '{spec.id}' is there twice: from '{known.source}' and from '{spec.source}'.")
+        self.specs[spec.id] = spec
+        self.functions[spec.id] = function
+
+    def add_module(self, module: ModuleType, pack: str = "") -> list[str]:
+        """Take in every node that a module defines; returns their ids."""
+        found = []
+        for value in list(vars(module).values()):
+            if callable(value) and hasattr(value, "__node__") and getattr(value, "__module__", "") == module.__name__:
+                found.append(self.add_function(value, pack).id)
+            elif isinstance(value, Importer):
+                self.importers.append(value)
+            elif isinstance(value, type) and hasattr(value, "__port__"):
+                self.classes.setdefault(value.__name__, value)
+        free = getattr(module, "free_memory", None)
+        if callable(free) and free not in self.free_memory:
+            self.free_memory.append(free)
+        return found
+
+    def add_package(self, package: ModuleType, pack: str) -> list[str]:
+        """Take in the nodes of a package and of the modules directly inside it. A broken module costs only itself."""
+        found = self.add_module(package, pack)
+        for info in pkgutil.iter_modules(getattr(package, "__path__", ()), package.__name__ + "."):
+            if info.ispkg:
+                continue
+            try:
+                found += self.add_module(importlib.import_module(info.name), pack)
+            except Exception as error:  # a pack may raise anything at all
+                self.reports.append(_broken(pack or info.name, error))
+        return found
+
+    def _add_entry_points(self) -> None:
+        from importlib.metadata import entry_points
+
+        for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+            try:
+                loaded = entry.load()
+                if not isinstance(loaded, ModuleType):
+                    raise TypeError(f"the entry point '{entry.name}' must name a module")
+                found = self.add_package(loaded, entry.name)
+                self.reports.append(Report(entry.name, tuple(found)))
+            except Exception as error:
+                self.reports.append(_broken(entry.name, error))
+
+    def _add_user_files(self) -> None:
+        enabled = read_settings(self.folders.settings).get("plugins", {})
+        if not isinstance(enabled, dict):
+            return
+        for name, known in sorted(enabled.items()):
+            path = self.folders.plugins / name
+            try:
+                source = path.read_bytes()
+            except OSError:
+                self.reports.append(Report(name, error=f"'{name}' is switched on, but it is no longer in '{self.folders.plugins}'."))
+                continue
+            if hashlib.sha256(source).hexdigest() != known:
+                self.reports.append(
+                    Report(name, error=f"'{name}' has changed since you switched it on. Look at it, then switch it on again.")
+                )
+                continue
+            try:
+                self.reports.append(Report(name, tuple(self.add_module(_import_file(path), name))))
+            except Exception as error:
+                self.reports.append(_broken(name, error))
+
+
+def enable_plugin(folders: Folders, name: str, on: bool = True) -> None:
+    """Switch a file in the user's node folder on (as it is now, by its hash) or off. Only a person may call for this.
+
+    Raises:
+        GraphError: There is no such file, or the settings cannot be written.
+    """
+    from nodegraph.graphfile import write_atomically
+
+    path = folders.plugins / name
+    settings = read_settings(folders.settings)
+    plugins = dict(settings["plugins"]) if isinstance(settings.get("plugins"), dict) else {}
+    if on:
+        if not path.is_file():
+            raise GraphError(f"There is no '{name}' in '{folders.plugins}'. Put the file there first.")
+        plugins[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    else:
+        plugins.pop(name, None)
+    folders.home.mkdir(parents=True, exist_ok=True)
+    write_atomically(folders.settings, json.dumps({**settings, "plugins": plugins}, indent=1).encode())
+
+
+def _own_nodes() -> ModuleType:
+    """The package `nodes` that ships with this program, and no other that happens to have its name."""
+    package = importlib.import_module("nodes")
+    ours = Path(__file__).resolve().parent.parent / "nodes"
+    places = [Path(place).resolve() for place in getattr(package, "__path__", ())]
+    if ours not in places:
+        raise GraphError(
+            f"Another 'nodes' ({package.__file__ or places}) hides Nodegraph's own. Start with the 'nodegraph' command, from another folder."
+        )
+    return package
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = f"nodegraph_user_{path.stem}"
+    found = importlib.util.spec_from_file_location(name, path)
+    if found is None or found.loader is None:
+        raise ImportError(f"'{path.name}' is not a Python file")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _broken(pack: str, error: Exception) -> Report:
+    return Report(pack, error=f"'{pack}' cannot be used: {type(error).__name__}: {error}", details=traceback.format_exc())
+
+
+def _classes(function: Callable[..., Any]) -> Iterable[type]:
+    """The classes in a function's signature, whatever they are wrapped in."""
+    import typing
+
+    waiting = list(typing.get_type_hints(function, include_extras=True).values())
+    while waiting:
+        hint = waiting.pop()
+        waiting += [a for a in typing.get_args(hint) if not isinstance(a, (str, int, float, bool))]
+        if isinstance(hint, type) and hasattr(hint, "_fields"):
+            waiting += typing.get_type_hints(hint).values()
+        elif isinstance(hint, type) and hint.__module__ != "builtins":
+            yield hint
