@@ -222,7 +222,8 @@ class _Planner:
         for link in self.graph.incoming.get(node_id, ()):
             source = self._through(link)
             made.append(link if source == (link.source, link.output) else Link(*source, link.target, link.input))
-        return tuple(made)
+        arriving = self.graph.incoming.get(node_id, ())
+        return arriving if made == list(arriving) else tuple(made)
 
     def _through(self, link: Link) -> tuple[str, str]:
         node_id, output = link.source, link.output
@@ -290,7 +291,7 @@ class _Planner:
             many = link.output in before.many
             source = Source(place, link.output)
             if item.many:
-                sources[item.name] = (*sources.get(item.name, ()), source)  # type: ignore[arg-type]
+                sources[item.name] = (*sources.get(item.name, ()), source)
             else:
                 sources[item.name] = source
                 if many:

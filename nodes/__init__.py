@@ -1,0 +1,18 @@
+"""Nodes for making pictures. Importing this package, or any of the modules directly inside it, never imports torch."""
+
+import os
+
+# Before anything can import huggingface_hub: models come from disk, never from a network.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def free_memory() -> None:
+    """Give back what models hold, as far as nothing is using them. Does nothing when none were ever loaded."""
+    import sys
+
+    memory = sys.modules.get("nodes.models.memory")
+    if memory is not None:
+        memory.MODELS.free()
