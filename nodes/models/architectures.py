@@ -27,65 +27,87 @@ def count(header: Header, before: str, after: str = "") -> int:
 
 
 def unet(header: Header) -> Config:
-    """UNet2DConditionModel from an LDM/sgm UNet (input_blocks, middle_block, output_blocks) or ControlNet encoder."""
-    levels: list[tuple[int, list[int]]] = []  # per level: channels, transformer depth of each of its resnets
+    """UNet2DConditionModel from the names of LDM/sgm (input_blocks ...) or of diffusers (down_blocks ...), or a ControlNet's encoder."""
+    levels = _ldm_levels(header) if "input_blocks.0.0.weight" in header else _diffusers_levels(header)
+    if not levels or not all(depths for _, depths in levels) or len({len(depths) for _, depths in levels}) != 1:
+        raise _foreign(header)
+    per_level = len(levels[0][1])
+    has_attention = [any(depths) for _, depths in levels]
+    channels = [width for width, _ in levels]
+    projection = next((name for name in header if name.endswith(".proj_in.weight")), "")
+    is_linear = len(header.shape(projection)) == 2
+    depths = [_one(d) if any(d) else 1 for _, d in levels]
+    config: Config = {
+        "in_channels": header.dim("input_blocks.0.0.weight", 1) or header.dim("conv_in.weight", 1),
+        "out_channels": header.dim("out.2.weight", 0) or header.dim("conv_out.weight", 0) or 4,
+        "block_out_channels": channels,
+        "layers_per_block": per_level,
+        "down_block_types": ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in has_attention],
+        "up_block_types": ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(has_attention)],
+        "cross_attention_dim": header.dim(next((name for name in header if name.endswith("attn2.to_k.weight")), ""), 1) or 1280,
+        "use_linear_projection": is_linear,
+        "attention_head_dim": [max(c // 64, 1) for c in channels] if is_linear else 8,
+        "transformer_layers_per_block": depths[0] if all(d == depths[0] for d in depths) else depths,
+        "norm_num_groups": GROUPS,
+    }
+    if "middle_block.1.norm.weight" not in header and "mid_block.attentions.0.norm.weight" not in header:
+        config["mid_block_type"] = "UNetMidBlock2D"
+    up = _up_depths(header, len(levels), per_level)
+    if any(d and d != down for d, down in zip(reversed(up), depths, strict=False)):
+        config["reverse_transformer_layers_per_block"] = [d or 1 for d in up]
+    return config | _labels(header, has_attention[0])
+
+
+def _ldm_levels(header: Header) -> list[tuple[int, list[int]]]:
+    """Per level: channels, transformer depth after each of its resnets."""
+    levels: list[tuple[int, list[int]]] = []
     is_new = True
     for i in range(1, count(header, "input_blocks.")):
         if f"input_blocks.{i}.0.op.weight" in header:
             is_new = True
             continue
-        channels = header.dim(f"input_blocks.{i}.0.out_layers.3.weight", 0)
+        channels, depth = header.dim(f"input_blocks.{i}.0.out_layers.3.weight", 0), count(header, f"input_blocks.{i}.1.transformer_blocks.")
         if not channels:
             raise _foreign(header)
-        depth = count(header, f"input_blocks.{i}.1.transformer_blocks.")
         if is_new:
-            levels.append((channels, [depth]))
-        else:
-            levels[-1][1].append(depth)
+            levels.append((channels, []))
+        levels[-1][1].append(depth)
         is_new = False
-    if not levels or len({len(depths) for _, depths in levels}) != 1:
-        raise _foreign(header)
-    per_level = len(levels[0][1])
-    has_attention = [any(depths) for _, depths in levels]
-    channels_out = [channels for channels, _ in levels]
-    attention = next((name for name in header if name.endswith("attn2.to_k.weight")), "")
-    is_linear = any(len(header.shape(f"input_blocks.{i}.1.proj_in.weight")) == 2 for i in range(1, 12))
-    depths = [_one(d) if any(d) else 1 for _, d in levels]
-    config: Config = {
-        "in_channels": header.dim("input_blocks.0.0.weight", 1),
-        "out_channels": header.dim("out.2.weight", 0) or 4,
-        "block_out_channels": channels_out,
-        "layers_per_block": per_level,
-        "down_block_types": ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in has_attention],
-        "up_block_types": ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(has_attention)],
-        "mid_block_type": "UNetMidBlock2DCrossAttn" if "middle_block.1.norm.weight" in header else "UNetMidBlock2D",
-        "cross_attention_dim": header.dim(attention, 1) or 1280,
-        "use_linear_projection": is_linear,
-        "attention_head_dim": [max(c // 64, 1) for c in channels_out] if is_linear else 8,
-        "transformer_layers_per_block": depths[0] if all(d == depths[0] for d in depths) else depths,
-        "norm_num_groups": GROUPS,
-    }
-    up = _up_depths(header, len(levels), per_level)
-    if up and any(isinstance(d, list) or d != down for d, down in zip(reversed(up), depths, strict=True) if d):
-        config["reverse_transformer_layers_per_block"] = [d or 1 for d in up]
-    width = header.dim("label_emb.0.0.weight", 1)
-    if width and has_attention[0]:  # unCLIP: an image embedding joins the time embedding
-        config |= {"class_embed_type": "projection", "projection_class_embeddings_input_dim": width}
-    elif width:  # SDXL: pooled text and sizes
-        config |= {"addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": width}
-    elif header.shape("label_emb.weight"):  # x4 upscaler: noise level of the small picture
-        config |= {"num_class_embeds": header.dim("label_emb.weight", 0)}
-    return config
+    return levels
+
+
+def _diffusers_levels(header: Header) -> list[tuple[int, list[int]]]:
+    levels = []
+    for i in range(count(header, "down_blocks.")):
+        depths = [count(header, f"down_blocks.{i}.attentions.{j}.transformer_blocks.") for j in range(count(header, f"down_blocks.{i}.resnets."))]
+        levels.append((header.dim(f"down_blocks.{i}.resnets.0.conv1.weight", 0), depths))
+    return levels
 
 
 def _up_depths(header: Header, levels: int, per_level: int) -> list[int | list[int]]:
     """Transformer depth of the up levels from the innermost outwards; [] for a ControlNet."""
-    total = count(header, "output_blocks.")
-    if total != levels * (per_level + 1):
-        return []
-    depth = [count(header, f"output_blocks.{i}.1.transformer_blocks.") for i in range(total)]
     step = per_level + 1
+    if count(header, "output_blocks.") == levels * step:
+        depth = [count(header, f"output_blocks.{i}.1.transformer_blocks.") for i in range(levels * step)]
+    elif count(header, "up_blocks.") == levels:
+        depth = [count(header, f"up_blocks.{i}.attentions.{j}.transformer_blocks.") for i in range(levels) for j in range(step)]
+    else:
+        return []
     return [_one(depth[i * step : (i + 1) * step]) for i in range(levels)]
+
+
+def _labels(header: Header, has_attention_at_once: bool) -> Config:
+    """What joins the time embedding: nothing, unCLIP's image, SDXL's sizes and pooled text, the upscaler's noise level."""
+    if width := header.dim("class_embedding.linear_1.weight", 1):
+        return {"class_embed_type": "projection", "projection_class_embeddings_input_dim": width}
+    if width := header.dim("add_embedding.linear_1.weight", 1):
+        return {"addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": width}
+    if width := header.dim("label_emb.0.0.weight", 1):
+        if has_attention_at_once:
+            return {"class_embed_type": "projection", "projection_class_embeddings_input_dim": width}
+        return {"addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": width}
+    classes = header.dim("label_emb.weight", 0) or header.dim("class_embedding.weight", 0)
+    return {"num_class_embeds": classes} if classes else {}
 
 
 def _one(depths: list[int]) -> int | list[int]:
@@ -93,14 +115,20 @@ def _one(depths: list[int]) -> int | list[int]:
 
 
 def controlnet(header: Header) -> Config:
-    """ControlNetModel from the original layout (input_hint_block, zero_convs)."""
+    """ControlNetModel or ControlNetUnionModel, from the original layout (input_hint_block, zero_convs) or diffusers'."""
     config = unet(header)
-    hints = [header.dim(f"input_hint_block.{i}.weight", 0) for i in (0, 4, 8, 12)]  # the first convolution, then every second one widens
+    if "input_hint_block.0.weight" in header:  # the first convolution, then every second one widens
+        hints = [header.dim(f"input_hint_block.{i}.weight", 0) for i in (0, 4, 8, 12)]
+        config["conditioning_channels"] = header.dim("input_hint_block.0.weight", 1)
+    else:
+        blocks = count(header, "controlnet_cond_embedding.blocks.")
+        hints = [header.dim("controlnet_cond_embedding.conv_in.weight", 0)]
+        hints += [header.dim(f"controlnet_cond_embedding.blocks.{i}.weight", 0) for i in range(1, blocks, 2)]
+        config["conditioning_channels"] = header.dim("controlnet_cond_embedding.conv_in.weight", 1)
     config["conditioning_embedding_out_channels"] = hints
-    config["conditioning_channels"] = header.dim("input_hint_block.0.weight", 1)
-    for name in ("out_channels", "up_block_types", "reverse_transformer_layers_per_block"):
-        config.pop(name, None)
-    return config
+    if types := header.dim("task_embedding", 0):
+        config["num_control_type"] = types
+    return {name: value for name, value in config.items() if name not in ("out_channels", "up_block_types", "reverse_transformer_layers_per_block")}
 
 
 def autoencoder(header: Header) -> Config:
