@@ -92,11 +92,42 @@ def make_plan(graph: Graph, registry: Registry, targets: Sequence[str] | None = 
     Raises:
         GraphProblems: Something that the targets need is wrong; all of it is named.
     """
-    plan, problems = _Planner(graph, registry, base).plan(targets)
+    place = (id(graph), id(registry), str(base), tuple(targets) if targets is not None else None)
+    recent = _recent.get(place)
+    if recent is not None and recent.graph is graph and recent.registry is registry and recent.is_right(base):
+        return recent.plan
+    planner = _Planner(graph, registry, base)
+    plan, problems = planner.plan(targets)
     errors = tuple(problem for problem in problems if problem.severity == "error")
     if errors:
         raise GraphProblems(errors)
+    if all(step.spec.cache for step in plan.steps):
+        while len(_recent) >= 16:
+            del _recent[next(iter(_recent))]
+        _recent[place] = _Recent(graph, registry, len(registry.specs), tuple(planner.files), plan)
     return plan
+
+
+class _Recent(NamedTuple):
+    """A plan made before. A graph never changes, so it is right as long as the files it names are the same."""
+
+    graph: Graph
+    registry: Registry
+    specs: int
+    files: tuple[tuple[str, str, Path, str], ...]
+    plan: Plan
+
+    def is_right(self, base: Path | None) -> bool:
+        folders = self.registry.folders
+        try:
+            return self.specs == len(self.registry.specs) and all(
+                folders.resolve(kind, name, base) == path and fingerprint(path) == word for kind, name, path, word in self.files
+            )
+        except OSError:
+            return False
+
+
+_recent: dict[tuple[int, int, str, tuple[str, ...] | None], _Recent] = {}
 
 
 class _Prepared(NamedTuple):
@@ -107,7 +138,7 @@ class _Prepared(NamedTuple):
     spec: NodeSpec
     values: dict[str, Any]
     problems: tuple[Problem, ...]
-    head: bytes
+    head: str
     files: tuple[tuple[str, str], ...]
 
 
@@ -120,6 +151,8 @@ class _Planner:
         self.whole = graph
         self.registry = registry
         self.base = base
+        self.with_family = registry.with_family
+        self.files: list[tuple[str, str, Path, str]] = []
         self.graph, self.problems = laid_open(graph)
         self.special = any(node.mode != "on" or node.type == REROUTE for node in self.graph.nodes.values())
 
@@ -275,7 +308,7 @@ class _Planner:
             if place is None:
                 if item.default is REQUIRED:
                     if link.source == "":
-                        self._needs(node, item)
+                        self._needs(node, item, self.problems)
                     return None  # its source is muted, or has a problem of its own
                 continue
             before = steps[place]
@@ -299,15 +332,11 @@ class _Planner:
             key += (item.name, before.key, link.output)
             if before.family is not None and self._carries(item.type, out.type):
                 family = self._same_family(node, item, family, before)
-        own = prepared.spec.id in self._with_family and self._own_family(node, prepared)
-        if own:
+        if spec.id in self.with_family and (own := self._own_family(node, prepared)):
             if family is not None and _base(family) != _base(own):
                 words = f"'{self._name(node.id)}' is for {own}, but its links carry {family}. Choose a file for {family}."
                 self.problems.append(Problem(words, node.id, None, kind="family"))
             family = own
-        for item in spec.inputs:
-            if item.name not in sources and item.name not in prepared.values and item.default is REQUIRED:
-                self._needs(node, item)
         if not spec.cache:
             key.append(secrets.token_hex(8))
         values = prepared.values
@@ -315,7 +344,7 @@ class _Planner:
             values = dict(values)
             for name, _ in prepared.files:
                 values[name] = self._file(node, spec.by_name[name], values[name], key)
-        digest = xxhash.xxh3_128_hexdigest(prepared.head + "\0".join(key).encode())
+        digest = xxhash.xxh3_128_hexdigest("\0".join((prepared.head, *key)).encode("utf-8", "surrogatepass"))
         if mapped:
             outputs = frozenset(out.name for out in spec.outputs)
         else:
@@ -332,31 +361,39 @@ class _Planner:
         problems: list[Problem] = []
         files: list[tuple[str, str]] = []
         given = node.values
+        head = [spec.id, str(spec.version)]
         for item in spec.inputs:
             name = item.name
             if name in linked:
                 continue
-            if name not in given:
-                if item.default is not REQUIRED:
-                    values[name] = item.default
-                    if item.type == "path" and item.file and not item.default:
-                        problems += _wrong_value(self._name(node.id), node.id, item, item.default)
-                    if item.type == "path" and item.default:
-                        files.append((name, str(item.default)))
+            if name in given:
+                value = given[name]
+                if not _is_fine(item, value):
+                    problems.append(_wrong_value(self._name(node.id), node.id, item, value))
+            elif item.default is REQUIRED:
+                self._needs(node, item, problems)
                 continue
-            value = given[name]
-            wrong = _wrong_value(self._name(node.id), node.id, item, value)
-            problems += wrong
-            if not wrong and item.type == "path" and value:
-                files.append((name, str(value)))
-            values[name] = float(value) if item.type == "float" and type(value) is int else value
-        for name in given:
-            if name not in spec.by_name:
-                words = f"'{self._name(node.id)}' does not know '{name}'. It stays in the file and has no effect."
-                problems.append(Problem(words, node.id, name, "warning", "unknown-value"))
-        plain = {k: v for k, v in values.items() if k not in dict(files)}
-        head = f"{spec.id}\0{spec.version}\0{json.dumps(plain, sort_keys=True, default=str)}\0".encode()
-        made = _Prepared(node, links, spec, values, tuple(problems), head, tuple(files))
+            else:
+                value = item.default
+            kind = item.type
+            if kind == "path":
+                values[name] = value
+                if value:
+                    files.append((name, str(value)))
+                elif not item.optional:
+                    problems.append(_wrong_value(self._name(node.id), node.id, item, value))
+                continue
+            if kind == "float" and type(value) is int:
+                value = float(value)
+            values[name] = value
+            head.append(name)
+            head.append(repr(value) if type(value) in _PLAIN else json.dumps(value, sort_keys=True, default=str))
+        if given:
+            for name in given:
+                if name not in spec.by_name:
+                    words = f"'{self._name(node.id)}' does not know '{name}'. It stays in the file and has no effect."
+                    problems.append(Problem(words, node.id, name, "warning", "unknown-value"))
+        made = _Prepared(node, links, spec, values, tuple(problems), "\0".join(head), tuple(files))
         if len(_prepared) > _KEPT:
             _prepared.clear()
         _prepared[place] = made
@@ -371,22 +408,15 @@ class _Planner:
             self.problems.append(Problem(words, node.id, item.name, kind="missing-file"))
             return name
         try:
-            key += (item.name, str(path), fingerprint(path))
+            word = fingerprint(path)
+            self.files.append((marker.folder if marker else "input", str(name), path, word))
+            key += (item.name, str(path), word)
         except OSError as error:
             words = f"'{name}' for '{item.name}' of '{self._name(node.id)}' cannot be read: {error.strerror or error}."
             self.problems.append(Problem(words, node.id, item.name, kind="missing-file"))
         return path
 
     # -- families
-
-    @property
-    def _with_family(self) -> frozenset[str]:
-        cached: frozenset[str] | None = self.registry.__dict__.get("_with_family")
-        if cached is None:
-            functions = self.registry.functions.items()
-            cached = frozenset(i for i, f in functions if getattr(getattr(f, "__node__", None), "family", None) is not None)
-            self.registry.__dict__["_with_family"] = cached
-        return cached
 
     def _own_family(self, node: Node, prepared: _Prepared) -> str | None:
         values = dict(prepared.values)
@@ -431,14 +461,14 @@ class _Planner:
         words = f"The node '{node.title or node.id}' is of a kind that is not installed: '{node.type}'. Install its pack, mute it, or put another node in its place."
         self.problems.append(Problem(words, node.id, None, kind="unknown-node"))
 
-    def _needs(self, node: Node, item: Input) -> None:
+    def _needs(self, node: Node, item: Input, problems: list[Problem]) -> None:
         if item.is_port:
             giver = _giver(self.registry, item.type)
             remedy = f"Connect a '{giver}' node." if giver else "Connect one."
             words = f"'{self._name(node.id)}' needs {_a(item.type)} at '{item.name}'. {remedy}"
         else:
             words = f"'{self._name(node.id)}' needs a value for '{item.name}': {_ABOUT.get(item.type, item.type)}."
-        self.problems.append(Problem(words, node.id, item.name, kind="missing-input"))
+        problems.append(Problem(words, node.id, item.name, kind="missing-input"))
 
 
 _NONE: frozenset[str] = frozenset()
@@ -470,35 +500,35 @@ def _giver(registry: Registry, type_name: str) -> str | None:
     )
 
 
-def _wrong_value(name: str, node_id: str, item: Input, value: Any) -> list[Problem]:
-    """Why a value cannot be used, if so; never repaired silently."""
-    where = f"'{item.name}' of '{name}'"
-    if value is None and (item.optional or item.default is None):
-        return []
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+_FITS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "bool": (bool,), "str": (str,), "path": (str, Path)}
+
+
+def _is_fine(item: Input, value: Any) -> bool:
     if item.choices:
-        if value in item.choices:
-            return []
-        shown = ", ".join(str(choice) for choice in item.choices[:12]) + (" ..." if len(item.choices) > 12 else "")
-        return [Problem(f"{where} is '{str(value)[:80]}'. Choose one of: {shown}.", node_id, item.name, kind="choice")]
-    if item.is_port:
-        return [Problem(f"{where} takes {_a(item.type)} by a link, not a value.", node_id, item.name)]
-    fits = {
-        "int": isinstance(value, int) and not isinstance(value, bool),
-        "float": isinstance(value, (int, float)) and not isinstance(value, bool),
-        "bool": isinstance(value, bool),
-        "str": isinstance(value, str),
-        "path": isinstance(value, (str, Path)),
-    }[item.type]
-    if not fits:
-        return [Problem(f"{where} must be {_ABOUT[item.type]}, not '{str(value)[:80]}'.", node_id, item.name)]
+        return value in item.choices
+    if value is None:
+        return item.optional or item.default is None
+    if item.is_port or not isinstance(value, _FITS[item.type]) or (isinstance(value, bool) and item.type != "bool"):
+        return False
     limits = item.range
-    if limits and not limits.min <= value <= limits.max:
-        return [Problem(f"{where} is {value:g}. It must be from {limits.min:g} to {limits.max:g}.", node_id, item.name, kind="range")]
-    if item.type == "path" and not str(value) and not item.optional:
-        kind = item.file.folder if item.file else "file"
-        return [
-            Problem(
-                f"'{name}' has no file for '{item.name}' yet. Choose one from your {kind} folder.", node_id, item.name, kind="missing-file"
-            )
-        ]
-    return []
+    return limits is None or not isinstance(value, (int, float)) or limits.min <= value <= limits.max
+
+
+def _wrong_value(name: str, node_id: str, item: Input, value: Any) -> Problem:
+    """Why a value cannot be used; it is never repaired silently."""
+    where = f"'{item.name}' of '{name}'"
+    if item.choices:
+        shown = ", ".join(str(choice) for choice in item.choices[:12]) + (" ..." if len(item.choices) > 12 else "")
+        return Problem(f"{where} is '{str(value)[:80]}'. Choose one of: {shown}.", node_id, item.name, kind="choice")
+    if item.is_port:
+        return Problem(f"{where} takes {_a(item.type)} by a link, not a value.", node_id, item.name)
+    if item.type == "path" and not value:
+        kind = item.file.folder if item.file else "input"
+        return Problem(
+            f"'{name}' has no file for '{item.name}' yet. Choose one from your {kind} folder.", node_id, item.name, kind="missing-file"
+        )
+    if item.range is not None and isinstance(value, (int, float)) and not isinstance(value, bool):
+        limits = item.range
+        return Problem(f"{where} is {value:g}. It must be from {limits.min:g} to {limits.max:g}.", node_id, item.name, kind="range")
+    return Problem(f"{where} must be {_ABOUT[item.type]}, not '{str(value)[:80]}'.", node_id, item.name)

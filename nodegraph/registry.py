@@ -69,6 +69,8 @@ class Registry:
     classes: dict[str, type] = field(default_factory=dict)
     """The classes of port types by name, for the cache to make them anew."""
     importers: list[Importer] = field(default_factory=list)
+    with_family: set[str] = field(default_factory=set)
+    """The nodes that can tell a model family from their values."""
     free_memory: list[Callable[[], None]] = field(default_factory=list)
     """What packs want called when memory is short or the user asks for it (a module's function `free_memory`)."""
     reports: list[Report] = field(default_factory=list)
@@ -119,6 +121,9 @@ class Registry:
             raise GraphError(f"The node '{spec.id}' is there twice: from '{known.source}' and from '{spec.source}'.")
         self.specs[spec.id] = spec
         self.functions[spec.id] = function
+        declared: Declaration | None = getattr(function, "__node__", None)
+        if declared is not None and declared.family is not None:
+            self.with_family.add(spec.id)
 
     def add_module(self, module: ModuleType, pack: str = "") -> list[str]:
         """Take in every node that a module defines; returns their ids."""

@@ -82,7 +82,7 @@ class Input:
         """The name in words: "start_step" is "Start step"."""
         return self.name.replace("_", " ").capitalize()
 
-    def marker(self, kind: "builtins.type[Marker]") -> Marker | None:
+    def marker(self, kind: builtins.type[Marker]) -> Marker | None:
         """The marker of this kind, if the author gave one."""
         return next((m for m in self.markers if isinstance(m, kind)), None)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from nodegraph.errors import GraphError, Problem
 from nodegraph.graph import SUBGRAPH, Graph, Link, Node, Subgraph, SubgraphInput, SubgraphOutput
-from nodegraph.spec import ANY, REQUIRED, Input, NodeSpec, Output
+from nodegraph.spec import ANY, Input, NodeSpec, Output
 
 MAX_NESTING = 32
 
