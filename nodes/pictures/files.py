@@ -21,7 +21,7 @@ from nodes.pictures.limits import MAX_PIXELS, check_size
 Image.init()  # or Image.open(formats=...) knows only the formats met so far
 
 MAX_FRAMES = 1024
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 """What is unpacked. Decoders that run programs or parse documents (EPS, PDF ...) stay out."""
 
 # EXIF orientation -> how numpy brings [h, w, c] upright (EXIF 2.32, tag 0x0112)
