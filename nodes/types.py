@@ -90,7 +90,8 @@ class Latent:
 class Part:
     """One encoded prompt, with where, when and how strongly it counts. The fields are those of `nodes.diffusion.types.Cond`.
 
-    embeds: [1 or batch, tokens, width]; pooled: [1 or batch, width] or None; region: [1 or batch, 1, h, w] or None.
+    embeds: [1 or batch, tokens, width]; pooled: [1 or batch, width] or None.
+    region: [1 or batch, 1, height, width] of any size, fitted to the picture; area: (x, y, width, height) as fractions of it.
     span: (start, end) as fractions of the noise ("noise") or of the steps ("steps"), as `clock` says.
     """
 
@@ -98,6 +99,7 @@ class Part:
     pooled: Tensor | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     region: Tensor | None = None
+    area: tuple[float, float, float, float] | None = None
     span: tuple[float, float] = (0.0, 1.0)
     weight: float = 1.0
     clock: str = "steps"

@@ -1,0 +1,144 @@
+"""Nodes that open model files. They are instant: only a file's header is read, weights stay on disk until a node needs them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from nodegraph.node import Advanced, File, GraphError, node
+from nodes.types import ControlNet, Denoiser, ImageEncoder, IpAdapter, TextEncoder, Vae
+
+WEIGHTS = (".safetensors", ".sft")
+FamilyName = Literal["sd1", "sd2", "sdxl", "sdxl-refiner", "sd3", "flux1", "flux2"]
+
+
+class Checkpoint(NamedTuple):
+    denoiser: Denoiser
+    text_encoder: TextEncoder
+    vae: Vae
+
+
+def _family_of(values: Mapping[str, Any]) -> str | None:
+    """What the file's header says, for the check of a graph before it runs."""
+    from nodes.models.detect import inspect
+
+    path = values.get("file")
+    return inspect(path).family or None if path else None
+
+
+def _chosen_family(values: Mapping[str, Any]) -> str | None:
+    chosen = values.get("family")
+    return chosen if chosen and chosen != "from the file" else _family_of(values)
+
+
+def _embeddings() -> str:
+    """The user's folder of textual inversions, "" if there is none."""
+    from nodegraph.folders import standard
+
+    return next((str(root) for root in standard().roots("embeddings") if root.is_dir()), "")
+
+
+@node("loaders/checkpoint", family=_family_of, keywords=("model", "ckpt", "stable diffusion", "sdxl"))
+def load_checkpoint(file: Annotated[Path, File("checkpoints", WEIGHTS, folders=True)] = Path("starter")) -> Checkpoint:
+    """Open a model and take out its three parts: denoiser, text encoder and VAE.
+
+    Instant: weights stay on disk until a node needs them. "starter" is the small model that ships with the program.
+
+    Args:
+        file: A checkpoint (.safetensors) or a diffusers folder. The kind of model is read from the file itself.
+    """
+    from nodes.models.opening import open_checkpoint
+
+    opened = open_checkpoint(file, _embeddings())
+    missing = [name for name, part in (("text encoder", opened.text_encoder), ("VAE", opened.vae)) if part is None]
+    if opened.text_encoder is None or opened.vae is None:
+        remedy = "Use 'Load denoiser', 'Load text encoder' and 'Load VAE' for models in separate files."
+        raise GraphError(f"'{file.name}' holds no {' and no '.join(missing)}. {remedy}")
+    return Checkpoint(Denoiser(opened.denoiser), TextEncoder(opened.text_encoder), Vae(opened.vae))
+
+
+@node("loaders/denoiser", family=_family_of, keywords=("unet", "diffusion model", "transformer"))
+def load_denoiser(
+    file: Annotated[Path, File("diffusion_models", WEIGHTS, folders=True)],
+    precision: Annotated[Literal["as the device likes", "fp8"], Advanced()] = "as the device likes",
+) -> Denoiser:
+    """Open a diffusion model that lies in a file of its own, without text encoder and VAE.
+
+    Args:
+        file: A .safetensors file or a diffusers folder.
+        precision: fp8 halves the memory of large models and costs a little speed and detail.
+    """
+    from nodes.models.handles import with_settings
+    from nodes.models.opening import open_denoiser
+
+    handle = open_denoiser(file)
+    return Denoiser(with_settings(handle, dtype="fp8") if precision == "fp8" else handle)
+
+
+@node("loaders/text-encoder", family=lambda values: values.get("family"), keywords=("clip", "t5"))
+def load_text_encoder(
+    file: Annotated[Path, File("text_encoders", WEIGHTS, folders=True)],
+    family: FamilyName = "sd1",
+    second: Annotated[Path | None, File("text_encoders", WEIGHTS, folders=True)] = None,
+    third: Annotated[Path | None, File("text_encoders", WEIGHTS, folders=True)] = None,
+) -> TextEncoder:
+    """Open text encoders that lie in files of their own.
+
+    Args:
+        file: CLIP-L, OpenCLIP, T5 ... Each file is put where the family wants it, so their order does not matter.
+        family: The kind of model they are to serve. SDXL takes two, SD3 up to three, FLUX.1 two.
+        second: The second encoder, for families that have one.
+        third: The third encoder (T5 of SD3).
+    """
+    from nodes.models.opening import open_text_encoder
+
+    return TextEncoder(open_text_encoder([path for path in (file, second, third) if path], family, embeddings=_embeddings()))
+
+
+@node("loaders/vae", family=_chosen_family)
+def load_vae(
+    file: Annotated[Path, File("vae", WEIGHTS, folders=True)],
+    family: Literal["from the file", "sd1", "sd2", "sdxl", "sd3", "flux1", "flux2"] = "from the file",
+) -> Vae:
+    """Open a VAE that lies in a file of its own.
+
+    Args:
+        file: A VAE, a tiny decoder (taesd), or a checkpoint that holds one.
+        family: Whose latents it makes, where the file itself does not tell (SD 1 and SDXL look alike).
+    """
+    from nodes.models.opening import open_vae
+
+    return Vae(open_vae(file, "" if family == "from the file" else family))
+
+
+@node("loaders/controlnet", title="Load ControlNet", family=_family_of, keywords=("control net", "t2i adapter"))
+def load_controlnet(
+    file: Annotated[Path, File("controlnet", WEIGHTS, folders=True)],
+    kind: Annotated[
+        Literal["", "openpose", "depth", "softedge", "scribble", "canny", "lineart", "mlsd", "normal", "segment", "tile", "inpaint"], Advanced()
+    ] = "",
+) -> ControlNet:
+    """Open a ControlNet or T2I-Adapter, which holds a picture to the lines, depth or pose of another one.
+
+    Args:
+        file: It must be of the same family as the denoiser.
+        kind: For union models only: what the picture that you connect shows.
+    """
+    from nodes.models.opening import open_control
+
+    return ControlNet(open_control(file), kind)
+
+
+@node("loaders/image-encoder", keywords=("clip vision",))
+def load_image_encoder(file: Annotated[Path, File("clip_vision", WEIGHTS, folders=True)]) -> ImageEncoder:
+    """Open a network that reads pictures (CLIP vision), for image prompts and unCLIP models."""
+    from nodes.models.opening import open_image_encoder
+
+    return ImageEncoder(open_image_encoder(file))
+
+
+@node("loaders/ip-adapter", title="Load IP-Adapter", family=_family_of, keywords=("image prompt", "ipadapter"))
+def load_ip_adapter(file: Annotated[Path, File("ipadapter", WEIGHTS)]) -> IpAdapter:
+    """Open an IP-Adapter, which lets a picture speak as a prompt does."""
+    from nodes.models.opening import open_ip_adapter
+
+    return IpAdapter(open_ip_adapter(file))
