@@ -63,6 +63,20 @@ class File:
     folders: bool = False
 
 
+class Labels(tuple[tuple[str, str], ...]):
+    """What front ends show for the choices of an input, where the saved word is another: Labels.of(dpmpp_2m="DPM++ 2M")."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, **labels: str) -> Labels:
+        return cls(labels.items())
+
+    def label(self, choice: object) -> str:
+        """The words for a choice; without any, the choice itself."""
+        return dict(self).get(str(choice), str(choice))
+
+
 @dataclass(frozen=True, slots=True)
 class Color:
     """A string "#rrggbb", chosen from a colour field."""
@@ -183,13 +197,14 @@ HEADLESS: Context = Headless()
 class Port:
     """How a type of port presents itself: put one on the class as `__port__`.
 
-    `color` names a colour of the theme, `shape` a mark; a type that `carries_family` takes the model family of what made it
+    `color` names a colour of the theme, `shape` a mark, `name` what an output of the type is called; a type that `carries_family` takes the model family of what made it
     along its links, and mixing families is refused before anything runs.
     """
 
     color: str = ""
     shape: str = ""
     carries_family: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

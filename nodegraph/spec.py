@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from nodegraph.node import Advanced, Color, Context, Declaration, Drawing, File, Lazy, Port, Randomize, Range, Text, Unit
+from nodegraph.node import Advanced, Color, Context, Declaration, Drawing, File, Labels, Lazy, Port, Randomize, Range, Text, Unit
 
 VALUE_TYPES: dict[type, str] = {bool: "bool", int: "int", float: "float", str: "str", Path: "path"}
 ANY = "*"
@@ -97,6 +97,11 @@ class Input:
     @property
     def file(self) -> File | None:
         return self.marker(File)
+
+    def choice_label(self, choice: Any) -> str:
+        """What to show for one of the choices."""
+        labels = self.marker(Labels)
+        return labels.label(choice) if labels else str(choice)
 
     @property
     def unit(self) -> str:
@@ -284,7 +289,8 @@ def _read_output(where: str, name: str, hint: Any, help: str, found: dict[str, P
         hint = type(get_args(hint)[0])
     type_name, variable = _type_name(where, hint, found)
     if not name:
-        name = "value" if type_name in _VALUE_NAMES or variable else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type_name).lower()
+        own = getattr(hint, "__port__", Port()).name
+        name = own or ("value" if type_name in _VALUE_NAMES or variable else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type_name).lower())
     return Output(name, type_name, many, variable, help)
 
 

@@ -94,7 +94,7 @@ def load_text_encoder(
     return TextEncoder(open_text_encoder([path for path in (file, second, third) if path], family, embeddings=_embeddings()))
 
 
-@node("loaders/vae", family=_chosen_family)
+@node("loaders/vae", title="Load VAE", family=_chosen_family)
 def load_vae(
     file: Annotated[Path, File("vae", WEIGHTS, folders=True)],
     family: Literal["from the file", "sd1", "sd2", "sdxl", "sd3", "flux1", "flux2"] = "from the file",

@@ -183,7 +183,7 @@ class Vae:
 class ControlNet:
     """A network that holds a picture to the lines, depth or pose of another one."""
 
-    __port__ = Port("controlnet", "triangle", carries_family=True)
+    __port__ = Port("controlnet", "triangle", carries_family=True, name="controlnet")
     handle: ControlHandle
     kind: str = ""
 
