@@ -6,11 +6,13 @@ Everything here is frozen: the loop and the families return new values and never
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, device, dtype, nn
+
+from nodes.diffusion.state import SamplerState
 
 Span = tuple[float, float]
 """Start and end of an effect as fractions 0..1; (0, 1) is always."""
@@ -105,6 +107,7 @@ class Step:
     x: [batch, c, h, w] latents in the scale of the sampler (for previews take `denoised`).
     denoised: [batch, c, h, w] the clean picture as the network expects it now.
     latent: [batch, c, h, w] `x` in the common scale: clean latent + ratio * noise, which any other sampler can go on from.
+    state: call it to get the SamplerState from which the run goes on after this step; valid until the next step is asked for.
     """
 
     i: int
@@ -113,6 +116,7 @@ class Step:
     x: Tensor
     denoised: Tensor
     latent: Tensor
+    state: Callable[[], SamplerState]
 
 
 @dataclass(frozen=True)
