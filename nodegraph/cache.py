@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,7 +229,7 @@ class DiskTier:
         """Whether we are the one who tidies up. Nobody waits."""
         try:
             self._make(self.folder)
-            file = open(self.folder / ".lock", "ab")
+            file = (self.folder / ".lock").open("ab")
         except OSError:
             yield False
             return
@@ -277,13 +277,29 @@ class Cache:
                     self.memory.put(key, value, size_of(value))
         return value
 
-    def put(self, key: str, value: Any, seconds: float = 0.0, keep: bool | None = None) -> None:
-        """Keep a value that took so many seconds to make. On disk only if that saves time, or as `keep` says."""
+    def put(self, key: str, value: Any, seconds: float = 0.0) -> None:
+        """Keep a value that took so many seconds to make: in memory, and on disk too if that saves time."""
+        self.keep_if_worth(key, value, seconds, self.hold(key, value))
+
+    def hold(self, key: str, value: Any) -> int:
+        """Keep a value in memory only; returns its bytes."""
         size = size_of(value)
         with self._lock:
             self.memory.put(key, value, size)
-        if self.disk is not None and (is_worth_keeping(seconds, size) if keep is None else keep):
-            self.disk.put(key, value)
+        return size
+
+    def keep_if_worth(self, key: str, value: Any, seconds: float, size: int) -> bool:
+        """Keep a value of so many bytes on disk if making it again takes longer than reading it."""
+        return is_worth_keeping(seconds, size) and self.keep(key, value)
+
+    def keep(self, key: str, value: Any) -> bool:
+        """Keep a value on disk, whatever it cost."""
+        return self.disk is not None and self.disk.put(key, value)
+
+    @property
+    def problem(self) -> str:
+        """Why the last result could not be written to disk; "" if it could."""
+        return self.disk.problem if self.disk is not None else ""
 
     def drop(self, key: str) -> None:
         with self._lock:

@@ -16,8 +16,8 @@ import math
 import struct
 import types
 import typing
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, BinaryIO, Literal
 
 PROTOCOL = 1
@@ -155,7 +155,7 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The graph was read and checked and its job begins. nodes: how many the plan has; cached: how many of them are known already."""
+    """The graph was read and checked and its job begins. nodes: how many take part; cached: how many of them are known already."""
 
     job: str
     nodes: int
@@ -187,13 +187,17 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A node is ready. cached: its result was known. resumed_from: the step from which an earlier run was taken up."""
+    """A node is ready. cached: its result was known. resumed_from: the step from which an earlier run was taken up.
+
+    about: what its outputs are, in words, by name ("Image 512 × 512"), as far as they can tell.
+    """
 
     job: str
     node: str
     cached: bool = False
     seconds: float = 0.0
     resumed_from: float | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +322,8 @@ def _encode(message: Any) -> tuple[dict[str, Any], bytes]:
             value = {"width": value.width, "height": value.height, "channels": value.channels}
         elif isinstance(value, tuple):
             value = list(value)
+        elif isinstance(value, Mapping):
+            value = dict(value)
         elif isinstance(value, float) and not math.isfinite(value):
             value = None
         if value is not None or item.default is not None:
@@ -432,6 +438,8 @@ def _check_for(hint: Any) -> _Check:
         return lambda value, _: (value if type(value) is str and value in words else _WRONG, 0)
     if typing.get_origin(hint) is tuple:  # always tuple[str, ...]
         return lambda value, _: (tuple(value) if type(value) is list and all(type(part) is str for part in value) else _WRONG, 0)
+    if typing.get_origin(hint) is Mapping:  # always Mapping[str, str]
+        return lambda value, _: (value if type(value) is dict and all(type(part) is str for part in value.values()) else _WRONG, 0)
     if typing.get_origin(hint) is types.UnionType:  # always X | None
         inner = _check_for(next(t for t in typing.get_args(hint) if t is not types.NoneType))
         return lambda value, payload: (None, 0) if value is None else inner(value, payload)
@@ -457,7 +465,7 @@ def _frame(value: Any, payload: bytes) -> tuple[Any, int]:
 
 def _checks_of(kind: type) -> dict[str, tuple[_Check, bool]]:
     hints = typing.get_type_hints(kind)
-    return {item.name: (_check_for(hints[item.name]), item.default is MISSING) for item in fields(kind)}
+    return {item.name: (_check_for(hints[item.name]), item.default is MISSING and item.default_factory is MISSING) for item in fields(kind)}
 
 
 _CHECKS = {name: _checks_of(kind) for name, kind in MESSAGES.items()}

@@ -3,6 +3,7 @@
 import io
 import json
 import typing
+from collections.abc import Mapping
 from dataclasses import fields
 
 import numpy as np
@@ -29,6 +30,7 @@ BY_TYPE = {
     bool: st.booleans(),
     Frame: frames(),
     tuple[str, ...]: st.lists(TEXT, max_size=3).map(tuple),
+    Mapping[str, str]: st.dictionaries(TEXT, TEXT, max_size=3),
     float | None: st.none() | st.floats(-1e6, 1e6),
     Frame | None: st.none() | frames(),
 }

@@ -1,0 +1,53 @@
+"""What a node raised, in words for the artist, and how to let go of all that it holds on to."""
+
+from __future__ import annotations
+
+import traceback
+
+from nodegraph import logs
+from nodegraph.errors import Cancelled, GraphError
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Told by its name, so that no torch is needed to know one of torch's."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and ("out of memory" in str(error) or "can't allocate memory" in str(error))
+    )  # fmt: skip
+
+
+def let_go(error: BaseException) -> None:
+    """Drop what a failure holds on to: the local variables of every frame it went through, tensors among them."""
+    waiting, seen = [error], set()
+    while waiting:
+        current = waiting.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        if current.__traceback__ is not None:
+            traceback.clear_frames(current.__traceback__)
+            current.__traceback__ = None
+        waiting += [e for e in (current.__cause__, current.__context__) if e is not None]
+        current.__cause__ = current.__context__ = None
+
+
+def explain(title: str, error: BaseException, device: str) -> tuple[str, str, str]:
+    """A failure as (message, input, kind) for the artist."""
+    if isinstance(error, GraphError):
+        return error.message, error.input or "", getattr(error, "kind", "invalid")
+    if is_out_of_memory(error):
+        where = "memory" if device in ("cpu", "auto") else f"memory on '{device}'"
+        words = f"'{title}' ran out of {where}. Make the picture or the batch smaller, or close other programs that use the device. Models were unloaded."
+        return words, "", "out-of-memory"
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return f"'{title}' tried to end the program. This is a fault of the node: tell its author, or use another one.", "", "error"
+    if isinstance(error, Cancelled):
+        return f"'{title}' stopped by itself, though nobody asked it to. This is a fault of the node: tell its author.", "", "error"
+    if isinstance(error, OSError) and error.filename:
+        return f"'{title}' cannot use '{error.filename}': {error.strerror or error}.", "", "file"
+    return f"'{title}' failed: {words_of(error)} The details are in the log.", "", "error"
+
+
+def words_of(error: BaseException) -> str:
+    first = logs.printable((str(error).strip().splitlines() or [""])[0])[:300]
+    said = f"{first} ({type(error).__name__})" if first else type(error).__name__
+    return said if said.endswith((".", ")")) else said + "."
