@@ -293,7 +293,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.decoder_only and not args.vae:
         parser.error("--decoder-only needs --vae")
-    plan = Plan(args.state, args.latents, args.vae, args.minutes, args.decoder_only, args.batch, args.rate, args.adversary, device=args.device)
+    plan = Plan(
+        args.state, args.latents, args.vae, args.minutes, args.decoder_only, args.batch, args.rate, args.adversary, device=args.device
+    )
     train(plan)
 
 

@@ -27,7 +27,9 @@ def encode(vae: torch.nn.Module, pictures: Tensor, batch: int = 16) -> Tensor:
     return torch.cat(out)
 
 
-def write_shard(path: Path, vae: torch.nn.Module, atlas: sprites.Atlas, vocabulary: Vocabulary, seed: int, count: int, single: float) -> None:
+def write_shard(
+    path: Path, vae: torch.nn.Module, atlas: sprites.Atlas, vocabulary: Vocabulary, seed: int, count: int, single: float
+) -> None:
     """One shard of `count` scenes drawn from `seed`; exists whole or not at all."""
     rng = random.Random(seed)
     drawn = [scenes.draw(rng, vocabulary, single=single, pair=(1 - single) * 0.65) for _ in range(count)]

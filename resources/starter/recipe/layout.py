@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 # Noise as Stable Diffusion 1.x has it, but velocity prediction: a small model learns it in fewer samples.
-NOISE: dict[str, Any] = dict(
-    num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-    prediction_type="v_prediction", steps_offset=1, set_alpha_to_one=False,
-)  # fmt: skip
+NOISE: dict[str, Any] = {
+    "num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False,
+    "prediction_type": "v_prediction", "steps_offset": 1, "set_alpha_to_one": False,
+}  # fmt: skip
 SMALL = (64, 96, 128)
 TINY = (8, 16, 16)  # for tests
 

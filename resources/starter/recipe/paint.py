@@ -229,7 +229,7 @@ def paint(scenes: Sequence[Scene], atlas: Atlas, side: int = 128) -> Tensor:
         for k, placement in zip(waiting, chosen, strict=True):
             if placement.shadow:
                 pictures[k] = _shadow(pictures[k], atlas, placement, side)
-        for level, size in enumerate(LEVELS):
+        for level, _size in enumerate(LEVELS):
             here = [(k, p) for k, p in zip(waiting, chosen, strict=True) if _level(p.size * side) == level]
             if not here:
                 continue

@@ -116,7 +116,7 @@ def _one(rng: random.Random, vocabulary: Vocabulary, backdrop: Backdrop) -> tupl
 def _pair(rng: random.Random, vocabulary: Vocabulary, backdrop: Backdrop) -> tuple[str, tuple[Placement, ...], str]:
     first, second = _object(rng, vocabulary, tinted=0.25), _object(rng, vocabulary, tinted=0.25)
     one, other = _named(*first), _named(*second)
-    jitter = lambda: rng.uniform(-0.02, 0.02)  # noqa: E731
+    jitter = lambda: rng.uniform(-0.02, 0.02)
     sizes = rng.uniform(0.42, 0.48), rng.uniform(0.42, 0.48)
     relation = rng.choice(("beside", "above", "and"))
     if relation == "above":

@@ -134,7 +134,7 @@ def run(rank: int, plan: Plan, shared: list[Tensor], average: list[Tensor], coun
     torch.manual_seed(1000 * rank + int(counts.sum()))
     tokens, modules = build(plan)
     modules.to(plan.device).train()
-    own = [p for p in modules.parameters()]
+    own = list(modules.parameters())
     before = [p.detach().clone() for p in shared]
     optimizer = torch.optim.AdamW(own, lr=plan.rate, betas=(0.9, 0.98), weight_decay=1e-2)
     mine = Path(plan.state_folder) / f"worker-{rank}.pt"
@@ -208,7 +208,10 @@ def train(plan: Plan) -> int:
             mine.copy_(saved)
         counts[0] = kept["seen"]
     Path(plan.state_folder).mkdir(parents=True, exist_ok=True)
-    print(f"UNet {state.parameter_count(modules['unet']):.2f} M, text encoder {state.parameter_count(modules['text_encoder']):.2f} M", flush=True)
+    print(
+        f"UNet {state.parameter_count(modules['unet']):.2f} M, text encoder {state.parameter_count(modules['text_encoder']):.2f} M",
+        flush=True,
+    )
     if plan.workers == 1:
         from threading import Lock
 

@@ -37,9 +37,10 @@ FIRST_OBJECTS = 40
 
 # Objects that hang, fly or float: no shadow on the ground, placed higher.
 FLOATING = frozenset(
-    "butterfly rocket star heart moon balloon fish whale bee ladybug dolphin octopus squid shark eagle parrot airplane helicopter sun "
-    "cloud rainbow planet snowflake kite feather leaf diamond ghost alien".split()
-)
+    {"butterfly", "rocket", "star", "heart", "moon", "balloon", "fish", "whale", "bee", "ladybug", "dolphin", "octopus",
+     "squid", "shark", "eagle", "parrot", "airplane", "helicopter", "sun", "cloud", "rainbow", "planet", "snowflake", "kite",
+     "feather", "leaf", "diamond", "ghost", "alien"}
+)  # fmt: skip
 
 # Colour name: the tint of objects and of plain backgrounds, as sRGB 0..255.
 COLOURS: dict[str, tuple[int, int, int]] = {

@@ -1,0 +1,176 @@
+"""A small classifier that says what a picture shows, trained on separate scenes that went through the VAE."""
+
+import argparse
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from resources.starter.recipe import latents, layout, paint, scenes, sprites, state, words
+from resources.starter.recipe.words import Vocabulary
+
+SIDE = 48  # of what the classifiers look at
+NATURAL = "natural"
+
+
+def trunk(width: int) -> nn.Sequential:
+    """[n, 3, 48, 48] -> [n, 16 * width]"""
+    layers: list[nn.Module] = []
+    for a, b, stride in ((3, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2), (4 * width, 4 * width, 2)):
+        layers += [nn.Conv2d(a, b, 3, stride, 1), nn.BatchNorm2d(b), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.2))
+
+
+class Judge(nn.Module):
+    """Object and colour of a crop; background, number of objects and style of a whole picture."""
+
+    def __init__(self, vocabulary: Vocabulary, width: int = 24) -> None:
+        super().__init__()
+        self.objects = vocabulary.objects
+        self.colours = (*vocabulary.colours, NATURAL)
+        self.backdrops = (*vocabulary.plain, *vocabulary.places, "gradient")
+        self.near, self.far = trunk(width), trunk(width // 2)
+        self.object, self.colour = nn.Linear(16 * width, len(self.objects)), nn.Linear(16 * width, len(self.colours))
+        self.backdrop, self.count, self.style = (nn.Linear(8 * width, n) for n in (len(self.backdrops), 3, 2))
+
+    def of_crops(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        seen = self.near(crops)
+        return self.object(seen), self.colour(seen)
+
+    def of_pictures(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        seen = self.far(F.interpolate(pictures, (SIDE, SIDE), mode="area"))
+        return self.backdrop(seen), self.count(seen), self.style(seen)
+
+
+def crop(pictures: Tensor, boxes: Sequence[tuple[float, float, float]]) -> Tensor:
+    """[n, 3, 48, 48] around (x, y) with a side, all as fractions, one box a picture (-1..1)."""
+    rows = [[[side, 0.0, 2 * x - 1], [0.0, side, 2 * y - 1]] for x, y, side in boxes]
+    grid = F.affine_grid(torch.tensor(rows, device=pictures.device), [len(boxes), 3, SIDE, SIDE], align_corners=False)
+    # Softened first: a crop is up to two times smaller than what it shows.
+    return F.grid_sample(
+        F.avg_pool2d(F.pad(pictures, (0, 1, 0, 1), mode="replicate"), 2, 1), grid, padding_mode="border", align_corners=False
+    )
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Pictures -1..1 as the VAE gives them back, and the scenes they show."""
+
+    pictures: Tensor
+    scenes: list[scenes.Scene]
+    flat: bool
+
+
+def examples(vae: Any, atlas: sprites.Atlas, vocabulary: Vocabulary, seed: int, count: int, flat: bool = False) -> Examples:
+    rng = random.Random(seed)
+    drawn = [scenes.draw(rng, vocabulary, single=0.55, pair=0.2) for _ in range(count)]
+    out = []
+    with torch.no_grad():
+        for start in range(0, count, 32):
+            moments = latents.encode(vae, paint.paint(drawn[start : start + 32], atlas))
+            out.append(torch.cat([vae.decode(part).sample.clamp(-1, 1) for part in moments[:, :4].split(8)]))
+    return Examples(torch.cat(out), drawn, flat)
+
+
+def _disturbed(pictures: Tensor) -> Tensor:
+    """A little noise and blur, so that the judge looks at shapes and not at traces of the VAE."""
+    pictures = pictures + torch.randn_like(pictures) * 0.06 * torch.rand(len(pictures), 1, 1, 1)
+    blurred = F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return torch.where(torch.rand(len(pictures), 1, 1, 1) < 0.4, blurred, pictures)
+
+
+def loss_of(judge: Judge, given: Examples, pick: Tensor, rng: random.Random) -> Tensor:
+    pictures = _disturbed(given.pictures[pick])
+    shown = [given.scenes[int(k)] for k in pick]
+    at = [(k, p) for k, scene in enumerate(shown) for p in scene.placements]
+    boxes = [(p.x + rng.uniform(-0.05, 0.05), p.y + rng.uniform(-0.05, 0.05), p.size * rng.uniform(1.0, 1.35)) for _, p in at]
+    logits = judge.of_crops(crop(pictures[torch.tensor([k for k, _ in at])], boxes))
+    colours = [judge.colours.index(p.colour or NATURAL) for _, p in at]
+    loss = F.cross_entropy(logits[1], torch.tensor(colours))
+    if not given.flat:
+        loss = loss + F.cross_entropy(logits[0], torch.tensor([judge.objects.index(p.name) for _, p in at]))
+    backdrop, count, style = judge.of_pictures(pictures)
+    loss = loss + F.cross_entropy(backdrop, torch.tensor([judge.backdrops.index(s.backdrop.label) for s in shown]))
+    same = torch.tensor([k for k, s in enumerate(shown) if s.kind in ("one", *words.COUNTS.values())], dtype=torch.long)
+    loss = loss + F.cross_entropy(count[same], torch.tensor([len(shown[int(k)].placements) - 1 for k in same]))
+    return loss + F.cross_entropy(style, torch.full((len(pick),), int(given.flat)))
+
+
+@torch.no_grad()
+def ceiling(judge: Judge, given: Examples) -> dict[str, float]:
+    """Shares that the judge gets right on scenes it never saw: no model can measure better than this."""
+    at = [(k, p) for k, scene in enumerate(given.scenes) for p in scene.placements]
+    logits = judge.of_crops(crop(given.pictures[torch.tensor([k for k, _ in at])], [(p.x, p.y, p.size * 1.15) for _, p in at]))
+    names, colours = ([table[int(i)] for i in x.argmax(1)] for table, x in zip((judge.objects, judge.colours), logits, strict=True))
+    backdrop, count, style = (x.argmax(1).tolist() for x in judge.of_pictures(given.pictures))
+    tinted = [k for k, (_, p) in enumerate(at) if p.colour]
+    same = [k for k, s in enumerate(given.scenes) if s.kind in ("one", *words.COUNTS.values())]
+    return {
+        "object": sum(n == p.name for n, (_, p) in zip(names, at, strict=True)) / len(at),
+        "colour": sum(colours[k] == at[k][1].colour for k in tinted) / max(1, len(tinted)),
+        "background": sum(judge.backdrops[b] == s.backdrop.label for b, s in zip(backdrop, given.scenes, strict=True)) / len(given.scenes),
+        "count": sum(count[k] + 1 == len(given.scenes[k].placements) for k in same) / max(1, len(same)),
+        "style": sum(s == int(given.flat) for s in style) / len(style),
+    }
+
+
+def train(judge: Judge, sets: Sequence[Examples], epochs: int, batch: int = 32, rate: float = 3e-3) -> None:
+    torch.manual_seed(0)
+    rng = random.Random(0)
+    steps = epochs * sum(len(s.scenes) // batch for s in sets)
+    optimizer = torch.optim.AdamW(judge.parameters(), rate / 10, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(2, steps))
+    judge.train()
+    for epoch in range(epochs):
+        order = [(k, part) for k, s in enumerate(sets) for part in torch.randperm(len(s.scenes)).split(batch) if len(part) == batch]
+        rng.shuffle(order)
+        total = 0.0
+        for k, part in order:
+            loss = loss_of(judge, sets[k], part, rng)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += float(loss.detach())
+        print(f"epoch {epoch + 1} of {epochs}  loss {total / max(1, len(order)):.3f}", flush=True)
+    judge.eval()
+
+
+def load(path: Path) -> Judge:
+    kept = state.load(path)
+    if kept is None:
+        raise FileNotFoundError(f"There is no judge at '{path}'. Run the judge script first.")
+    judge = Judge(Vocabulary.first(kept["objects"]))
+    judge.load_state_dict(kept["judge"])
+    return judge.eval()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, help="where the judge goes")
+    parser.add_argument("--npm", type=Path, required=True)
+    parser.add_argument("--vae", type=Path, required=True)
+    parser.add_argument("--objects", type=int, default=len(Vocabulary.first().objects))
+    parser.add_argument("--scenes", type=int, default=4000)
+    parser.add_argument("--epochs", type=int, default=10)
+    args = parser.parse_args()
+    state.background_priority()
+    vocabulary = Vocabulary.first(args.objects)
+    vae = layout.autoencoder(args.vae).eval()
+    solid, flat = sprites.three_d(args.npm, vocabulary.objects), sprites.flat(args.npm, vocabulary.objects)
+    judge = Judge(vocabulary)
+    sets = [examples(vae, solid, vocabulary, 500_000, args.scenes), examples(vae, flat, vocabulary, 600_000, args.scenes // 5, flat=True)]
+    print("scenes ready", flush=True)
+    train(judge, sets, args.epochs)
+    limits = ceiling(judge, examples(vae, solid, vocabulary, 700_000, 400))
+    state.save(args.file, {"judge": judge.state_dict(), "objects": args.objects, "ceiling": limits})
+    print("ceiling: " + ", ".join(f"{name} {value:.3f}" for name, value in limits.items()))
+
+
+if __name__ == "__main__":
+    main()
