@@ -1,5 +1,6 @@
 """Nodes that turn words into guidance, and say where, when and how strongly they count."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, NamedTuple
 
@@ -26,6 +27,7 @@ def prompt(
     text_encoder: TextEncoder,
     text: Annotated[str, Text(4, prompt=True)] = "",
     wildcards: Annotated[int, Range(0, 2**32 - 1), Randomize(), Advanced()] = 0,
+    steps: Annotated[int, Range(1, 1000), Advanced()] = 20,
     keep_brightness: Annotated[bool, Advanced()] = False,
     ctx: Context = HEADLESS,
 ) -> Conditioning:
@@ -37,6 +39,7 @@ def prompt(
     Args:
         text: What to paint, the most important words first.
         wildcards: Which of the choices in `{a|b}` are taken.
+        steps: Of the sampler, where words change from step to step as in `[a|b]`.
         keep_brightness: Weigh words in the way of A1111, which keeps the mean of the prompt's numbers as it was.
     """
     from nodes.devices import choose
@@ -44,9 +47,7 @@ def prompt(
     from nodes.models.memory import MODELS
 
     with MODELS.use(text_encoder.handle, choose(ctx.device)) as model:
-        conds = numerics.encode(model, text, weighting="a1111" if keep_brightness else "comfyui", seed=wildcards)
-    for warning in numerics.warnings(model, text):
-        ctx.warn(warning)
+        conds = numerics.encode(model, text, steps=steps, weighting="a1111" if keep_brightness else "comfyui", seed=wildcards)
     return Conditioning(
         tuple(Part(c.embeds.float().cpu(), None if c.pooled is None else c.pooled.float().cpu(), dict(c.extra), None, None, c.span) for c in conds)
     )
@@ -55,12 +56,9 @@ def prompt(
 @node("conditioning/zero", title="Empty conditioning", keywords=("conditioning zero out",))
 def zero_out(conditioning: Conditioning) -> Conditioning:
     """Silence a prompt: as a negative for models that were trained without one (FLUX, turbo models)."""
-    import torch
+    from nodes.diffusion import text as numerics
 
-    parts = tuple(
-        replace(p, embeds=torch.zeros_like(p.embeds), pooled=None if p.pooled is None else torch.zeros_like(p.pooled)) for p in conditioning.parts
-    )
-    return replace(conditioning, parts=parts)
+    return replace(conditioning, parts=tuple(map(numerics.zero_out, conditioning.parts)))
 
 
 @node("conditioning/combine", keywords=("conditioning combine", "and"))
@@ -75,14 +73,9 @@ def combine(conditionings: list[Conditioning]) -> Conditioning:
 @node("conditioning/concat", title="Join prompts", keywords=("conditioning concat",))
 def concat(first: Conditioning, second: Conditioning) -> Conditioning:
     """Put the words of a second prompt behind those of the first, as one long prompt."""
-    import torch
+    from nodes.diffusion import text as numerics
 
-    behind = second.parts[0].embeds
-    parts = []
-    for part in first.parts:
-        _same_width(part, second.parts[0])
-        parts.append(replace(part, embeds=torch.cat([part.embeds, behind.expand(part.embeds.shape[0], -1, -1)], dim=1)))
-    return Conditioning(tuple(parts), (*first.controls, *second.controls))
+    return _joined(first, second, numerics.concat)
 
 
 @node("conditioning/average", title="Blend prompts", keywords=("conditioning average", "mix", "interpolate"))
@@ -92,22 +85,16 @@ def average(first: Conditioning, second: Conditioning, share: Percent = 0.5) -> 
     Args:
         share: 0 is the first prompt alone, 100 % the second.
     """
-    import torch
+    from nodes.diffusion import text as numerics
 
+    return _joined(first, second, lambda one, other: numerics.average(one, other, 1 - share))
+
+
+def _joined(first: Conditioning, second: Conditioning, join: Callable[[Part, Part], Part]) -> Conditioning:
     other = second.parts[0]
-    parts = []
-    for part in first.parts:
-        _same_width(part, other)
-        length = max(part.embeds.shape[1], other.embeds.shape[1])
-        a, b = (torch.nn.functional.pad(e, (0, 0, 0, length - e.shape[1])) for e in (part.embeds, other.embeds))
-        pooled = part.pooled if part.pooled is None or other.pooled is None else torch.lerp(part.pooled, other.pooled, share)
-        parts.append(replace(part, embeds=torch.lerp(a, b, share), pooled=pooled))
-    return Conditioning(tuple(parts), (*first.controls, *second.controls))
-
-
-def _same_width(a: Part, b: Part) -> None:
-    if a.embeds.shape[-1] != b.embeds.shape[-1]:
+    if first.parts[0].embeds.shape[-1] != other.embeds.shape[-1]:
         raise GraphError("These prompts come from text encoders of different model families, so they cannot be joined.", input="second")
+    return Conditioning(tuple(join(part, other) for part in first.parts), (*first.controls, *second.controls))
 
 
 @node("conditioning/area", title="Limit to area", keywords=("conditioning set area", "regional prompt"))
@@ -181,7 +168,7 @@ def sdxl_size(
         aesthetic: For the refiner: 6 for the positive, 2.5 for the negative prompt.
     """
     sizes = {"size": (height, width), "crop": (crop_y, crop_x), "target": (target_height, target_width), "aesthetic": aesthetic}
-    return replace(conditioning, parts=tuple(replace(p, extra={**p.extra, "sdxl": sizes}) for p in conditioning.parts))
+    return _told(conditioning, sdxl=sizes)
 
 
 @node("conditioning/guidance", title="Distilled guidance", keywords=("flux guidance",))
@@ -191,7 +178,7 @@ def distilled_guidance(conditioning: Conditioning, guidance: Annotated[float, Ra
     Args:
         guidance: 3.5 is usual, 2 looks more natural, 30 for FLUX Fill.
     """
-    return replace(conditioning, parts=tuple(replace(p, extra={**p.extra, "guidance": guidance}) for p in conditioning.parts))
+    return _told(conditioning, guidance=guidance)
 
 
 @node("conditioning/reference", title="Reference picture", keywords=("reference latent", "kontext", "edit"))
@@ -213,38 +200,35 @@ def inpaint_model(
     """
     import torch
 
-    from nodes.vae import encode, fitted, trimmed
+    from nodes.diffusion.vae import cropped
+    from nodes.vae import encode, fitted
 
     latent = encode(image, vae, None, ctx=ctx)
-    pixels = trimmed(image, latent.downscale)
-    painted = fitted(mask, pixels)
+    painted = fitted(mask, image)
     hole = (painted > 0.5).float()
-    grey = (pixels - 0.5) * (1 - hole) + 0.5
-    masked = encode(Image(grey), vae, None, ctx=ctx).samples
-    small = torch.nn.functional.interpolate(hole, size=masked.shape[-2:], mode="nearest")
+    masked = encode(Image((image.pixels - 0.5) * (1 - hole) + 0.5), vae, None, ctx=ctx).samples
+    small = torch.nn.functional.interpolate(cropped(hole, latent.downscale), size=masked.shape[-2:], mode="nearest")
     concat = torch.cat([small.expand(masked.shape[0], -1, -1, -1), masked], dim=1)
-
-    def told(conditioning: Conditioning) -> Conditioning:
-        return replace(conditioning, parts=tuple(replace(p, extra={**p.extra, "concat": concat}) for p in conditioning.parts))
-
-    return PairWithLatent(told(positive), told(negative), replace(latent, mask=painted if keep_outside else None))
+    kept = cropped(painted, latent.downscale) if keep_outside else None
+    return PairWithLatent(_told(positive, concat=concat), _told(negative, concat=concat), replace(latent, mask=kept))
 
 
 @node("conditioning/instruct", title="Instruct input", keywords=("instruct pix2pix", "ip2p", "edit"))
 def instruct(positive: Conditioning, negative: Conditioning, vae: Vae, image: Image, ctx: Context = HEADLESS) -> PairWithLatent:
     """Show an instruct-pix2pix model the picture that it shall change; write the change as the prompt, as "make it snow"."""
-    from nodes.diffusion import vae as numerics
+    import torch
+
     from nodes.devices import choose
+    from nodes.diffusion import vae as numerics
     from nodes.models.memory import MODELS
-    from nodes.vae import trimmed
 
     with MODELS.use(vae.handle, choose(ctx.device)) as model:
         scale = numerics.downscale(model.module)
-        latents = numerics.encode(model.module, trimmed(image, scale), scaled=False).float().cpu()
+        latents = numerics.encode(model.module, image.pixels) / model.module.config.scaling_factor  # as the model was trained: unscaled
+    empty = Latent(torch.zeros_like(latents), downscale=scale, empty=True)
+    return PairWithLatent(_told(positive, concat=latents), _told(negative, concat=latents), empty)
 
-    def told(conditioning: Conditioning) -> Conditioning:
-        return replace(conditioning, parts=tuple(replace(p, extra={**p.extra, "concat": latents}) for p in conditioning.parts))
 
-    import torch
-
-    return PairWithLatent(told(positive), told(negative), Latent(torch.zeros_like(latents), downscale=scale, empty=True))
+def _told(conditioning: Conditioning, **extra: object) -> Conditioning:
+    """The same with something more that the model is told."""
+    return replace(conditioning, parts=tuple(replace(part, extra={**part.extra, **extra}) for part in conditioning.parts))

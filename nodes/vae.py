@@ -1,9 +1,12 @@
 """Nodes between pixels and latents."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from nodegraph.node import HEADLESS, Advanced, Context, GraphError, Range, Unit, node
+from nodegraph.node import HEADLESS, Advanced, Context, Range, Unit, node
 from nodes.types import Image, Latent, Mask, Vae
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Tile = Annotated[int, Range(64, 4096, step=64), Unit("px"), Advanced()]
 
@@ -23,8 +26,7 @@ def decode(latent: Latent, vae: Vae, tiled: bool = False, tile: Tile = 512, ctx:
     if latent.sigma > 0:
         ctx.warn("This latent still has noise in it: the sampler before stopped early.")
     with MODELS.use(vae.handle, choose(ctx.device)) as model:
-        pixels = numerics.decode(model.module, latent.samples, tile=tile if tiled else None)
-    return Image(pixels.float().cpu())
+        return Image(numerics.decode(model.module, latent.samples, is_tiled=tiled, tile=tile, progress=ctx.progress))
 
 
 @node("latent/encode", title="Encode", keywords=("vae encode", "image to latent", "img2img"))
@@ -33,7 +35,7 @@ def encode(
 ) -> Latent:
     """Turn a picture into a latent, to paint on from it.
 
-    Sides that are not a multiple of 8 are trimmed at the right and bottom.
+    Sides that are not a multiple of 8 are trimmed to one, equally at both ends.
 
     Args:
         mask: Where the sampler may paint; without it, everywhere. The rest of the picture stays as it is.
@@ -46,24 +48,16 @@ def encode(
 
     with MODELS.use(vae.handle, choose(ctx.device)) as model:
         scale = numerics.downscale(model.module)
-        pixels = trimmed(image, scale)
-        samples = numerics.encode(model.module, pixels, tile=tile if tiled else None)
-    return Latent(samples.float().cpu(), mask=fitted(mask, pixels) if mask is not None else None, downscale=scale)
+        samples = numerics.encode(model.module, image.pixels, is_tiled=tiled, tile=tile, progress=ctx.progress)
+    where = None if mask is None else numerics.cropped(fitted(mask, image), scale)
+    return Latent(samples, where, downscale=scale)
 
 
-def trimmed(image: Image, scale: int):
-    """The pixels with sides that the VAE can halve: multiples of its scale."""
-    h, w = image.pixels.shape[-2:]
-    if h < scale or w < scale:
-        raise GraphError(f"The picture is {w} × {h}. It must be at least {scale} × {scale} to be encoded.", input="image")
-    return image.pixels[..., : h - h % scale, : w - w % scale]
-
-
-def fitted(mask: Mask, pixels):
-    """A mask in the size of the pixels."""
+def fitted(mask: Mask, image: Image) -> "Tensor":
+    """A mask in the size of a picture: [batch, 1, height, width]."""
     import torch
 
-    size = tuple(pixels.shape[-2:])
+    size = tuple(image.pixels.shape[-2:])
     if tuple(mask.values.shape[-2:]) == size:
         return mask.values
     return torch.nn.functional.interpolate(mask.values, size=size, mode="bilinear", align_corners=False, antialias=True)
