@@ -1,0 +1,147 @@
+"""One run as the window knows it: what it makes, how far it is, what came out, and the frames kept on the way."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+from PySide6.QtGui import QImage
+
+from nodegraph.errors import Problem
+from nodegraph.graph import Graph
+from nodegraph.messages import Frame
+
+if TYPE_CHECKING:
+    from ui.document import Document
+
+State = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
+OVER: Final = frozenset(("done", "failed", "cancelled", "interrupted"))
+FRAME_BUDGET: Final = 192 * 2**20
+"""Bytes of frames kept for the timeline, over all takes."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A frame of the way from noise to picture: after `step` of `total` steps, at noise level `sigma`."""
+
+    step: int
+    total: int
+    sigma: float | None
+    image: QImage
+
+
+@dataclass
+class Take:
+    """What one node painted in one run, frame by frame."""
+
+    number: int
+    job: Job
+    node: str  # path
+    name: str
+    seed: int | None = None
+    total: int = 0
+    done: int = 0
+    frames: list[Kept] = field(default_factory=list)
+    every: int = 1
+    over: bool = False
+
+    @property
+    def size(self) -> int:
+        return sum(frame.image.sizeInBytes() for frame in self.frames)
+
+    def keep(self, frame: Kept) -> None:
+        """Note a frame; a frame for a step that is there already takes its place."""
+        self.total, self.done = frame.total, frame.step
+        if self.frames and self.frames[-1].step == frame.step:
+            self.frames[-1] = frame
+        elif frame.step % self.every == 0 or frame.step == frame.total or not self.frames:
+            self.frames.append(frame)
+
+    def thin(self) -> bool:
+        """Give every second frame up but the last; False when only one is left."""
+        if len(self.frames) <= 2:
+            return False
+        self.every *= 2
+        self.frames = [frame for number, frame in enumerate(self.frames[:-1]) if number % 2] + self.frames[-1:]
+        return True
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture: where it came from, so that two can be told apart and gone back to."""
+
+    image: QImage
+    job: str
+    title: str
+    node: str
+    name: str
+    take: int
+    made_at: float
+    graph: Graph
+    seeds: Mapping[str, int]
+    path: str = ""
+
+
+@dataclass
+class Job:
+    """One entry of the queue. `graph` is the document as it was when the run was asked for, with the seeds that were drawn."""
+
+    title: str
+    graph: Graph
+    targets: tuple[str, ...] = ()
+    base: str = ""
+    document: Document | None = None
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
+    state: State = "waiting"
+    asked_at: float = field(default_factory=time.time)
+    began: float | None = None  # time.monotonic
+    seconds: float = 0.0
+    nodes: int = 0
+    finished: int = 0
+    node: str = ""
+    done: float = 0.0
+    total: float = 0.0
+    eta: float | None = None
+    note: str = ""
+    steps: int = 0
+    seeds: dict[str, int] = field(default_factory=dict)
+    thumbnail: QImage | None = None
+    pictures: list[Picture] = field(default_factory=list)
+    saved: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    logs: dict[str, str] = field(default_factory=dict)
+    ran: int = 0
+    cached: int = 0
+    touched: set[str] = field(default_factory=set)
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in OVER
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, 0 to 1: by nodes, and by steps within the node at work."""
+        if self.state == "done":
+            return 1.0
+        whole = max(1, self.nodes)
+        inner = self.done / self.total if self.total else 0.0
+        return min(1.0, (self.finished + min(1.0, inner)) / whole)
+
+    def words(self) -> str:
+        """What the queue says under its name."""
+        if self.state == "running":
+            return f"{self.done:.0f} / {self.total:.0f}" if self.total > 1 else f"{self.finished} of {self.nodes} nodes" if self.nodes else "starting"
+        if self.state == "waiting":
+            return f"{self.steps} steps" if self.steps else f"{len(self.graph.nodes)} nodes"
+        made = f"{len(self.saved)} saved" if self.saved else "nothing new" if not self.ran and self.state == "done" else ""
+        state = {"done": f"{self.seconds:.1f} s", "failed": "failed", "cancelled": "stopped", "interrupted": "interrupted"}[self.state]
+        return " · ".join(part for part in (state, made) if part)
+
+
+def qimage(frame: Frame) -> QImage:
+    """A message's picture as a QImage of its own."""
+    kind = {1: QImage.Format.Format_Grayscale8, 3: QImage.Format.Format_RGB888, 4: QImage.Format.Format_RGBA8888}[frame.channels]
+    return QImage(frame.pixels, frame.width, frame.height, frame.width * frame.channels, kind).copy()

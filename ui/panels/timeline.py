@@ -1,0 +1,382 @@
+"""The filmstrip of a run: every kept frame from noise to picture, with its step and noise level; drag to scrub."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QImage, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPixmap, QPolygonF, QWheelEvent
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from ui import theme
+from ui.jobs import Kept, Take
+from ui.label import ElidedLabel, IconLabel, Label, button, tool
+from ui.status_bar import size_words
+
+SIDE = 12
+GAP = 4
+LEAST_WIDTH = 60
+PLAY_MS = 90
+
+
+class Strip(QWidget):
+    """Ruler, lane, frames and playheads."""
+
+    looked = Signal(object)  # Kept under the blue playhead, or None when it follows the run
+    branch_wanted = Signal(object)  # Kept
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._take: Take | None = None
+        self._at: int | None = None  # index of the frame looked at
+        self._small: dict[int, QPixmap] = {}
+        self._scroll = 0.0
+        self._dragging = False
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setAccessibleName("Frames of the run")
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        return QSize(600, 119)
+
+    @property
+    def looked_at(self) -> Kept | None:
+        if self._take is None or self._at is None or not 0 <= self._at < len(self._take.frames):
+            return None
+        return self._take.frames[self._at]
+
+    def show_take(self, take: Take | None) -> None:
+        if take is not self._take:
+            self._take, self._at, self._scroll = take, None, 0.0
+            self._small.clear()
+        self._describe()
+        self.update()
+
+    def look(self, index: int | None) -> None:
+        """Move the blue playhead; None follows the run again."""
+        frames = self._take.frames if self._take is not None else []
+        self._at = None if index is None or not frames else max(0, min(len(frames) - 1, index))
+        if self._at is not None:
+            rect = self.cell(self._slot(frames[self._at].step))
+            if rect.left() < SIDE:
+                self._scroll += SIDE - rect.left()
+            elif rect.right() > self.width() - SIDE:
+                self._scroll -= rect.right() - self.width() + SIDE
+        self._describe()
+        self.looked.emit(self.looked_at)
+        self.update()
+
+    def step(self, by: int) -> None:
+        if self._take is None or not self._take.frames:
+            return
+        at = len(self._take.frames) - 1 if self._at is None else self._at
+        self.look(at + by)
+
+    def _describe(self) -> None:
+        kept = self.looked_at
+        words = f"Step {kept.step} of {kept.total}" if kept else f"{len(self._take.frames)} frames" if self._take else "No run yet"
+        self.setAccessibleDescription(words)
+
+    # -- geometry
+
+    def _count(self) -> int:
+        take = self._take
+        if take is None:
+            return 14
+        total = max(take.total, 1)
+        every = max(take.every, 1)
+        return max(1, -(-total // every))
+
+    def _slot(self, step: int) -> int:
+        every = max(self._take.every, 1) if self._take is not None else 1
+        return max(0, -(-step // every) - 1)
+
+    def _pitch(self) -> float:
+        room = self.width() - 2 * SIDE + GAP
+        return max(float(LEAST_WIDTH + GAP), room / self._count())
+
+    def cell(self, slot: int) -> QRectF:
+        """Where a frame lies."""
+        pitch = self._pitch()
+        return QRectF(SIDE + slot * pitch + self._scroll, 29, pitch - GAP, self.height() - 29 - 10)
+
+    def _limit(self) -> None:
+        over = SIDE * 2 + self._count() * self._pitch() - GAP - self.width()
+        self._scroll = max(-max(0.0, over), min(0.0, self._scroll))
+
+    # -- painting
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        now = theme.current()
+        painter = QPainter(self)
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        painter.fillRect(self.rect(), now.color("surface.panel"))
+        take = self._take
+        if take is None:
+            painter.setFont(theme.font("small"))
+            painter.setPen(now.color("text.tertiary"))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "Every step of a run is kept here. Run a graph to see how its picture grows.")
+            painter.end()
+            return
+        self._limit()
+        count = self._count()
+        painter.fillRect(QRectF(SIDE, 23, self.width() - 2 * SIDE, 2), now.color("surface.hover"))
+        painter.fillRect(QRectF(SIDE + self._scroll, 23, max(0.0, self._x_of(take.done) - SIDE - self._scroll), 2), now.color("port.latent", 0.9))
+        frames = {self._slot(frame.step): number for number, frame in enumerate(take.frames)}
+        for slot in range(count):
+            rect = self.cell(slot)
+            if rect.right() < 0 or rect.left() > self.width():
+                continue
+            number = frames.get(slot)
+            self._paint_cell(painter, rect, take.frames[number] if number is not None else None, slot, number == self._at and number is not None)
+        self._paint_heads(painter, take)
+        painter.end()
+
+    def _x_of(self, step: float) -> float:
+        every = max(self._take.every, 1) if self._take is not None else 1
+        return SIDE + step / every * self._pitch() + self._scroll - GAP / 2
+
+    def _paint_cell(self, painter: QPainter, rect: QRectF, frame: Kept | None, slot: int, looked: bool) -> None:
+        now = theme.current()
+        every = max(self._take.every, 1) if self._take is not None else 1
+        step = frame.step if frame is not None else min((slot + 1) * every, self._take.total if self._take is not None else 0)
+        painter.setFont(theme.font("value", 500, px=10))
+        painter.setPen(now.color("text.primary" if frame is not None else "text.tertiary"))
+        measure = theme.metrics("value", 500, px=10)
+        painter.drawText(QPointF(rect.x() + 1, 15), str(step))
+        if frame is not None and frame.sigma is not None and rect.width() > 50:
+            painter.setFont(theme.font("value", 400, px=10))
+            painter.setPen(now.color("text.tertiary"))
+            words = f"{frame.sigma:.1f}" if frame.sigma >= 1 else f"{frame.sigma:.2f}"
+            painter.drawText(QPointF(rect.x() + 8 + measure.horizontalAdvance(str(step)), 15), words)
+        if frame is None:
+            painter.setPen(now.color("line.soft"))
+            painter.setBrush(now.color("surface.field"))
+            painter.drawRoundedRect(rect.adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
+            return
+        clip = QPainterPath()
+        clip.addRoundedRect(rect, 4, 4)
+        painter.save()
+        painter.setClipPath(clip)
+        small = self._thumbnail(frame, rect.size().toSize())
+        painter.drawPixmap(rect, small, QRectF(small.rect()))
+        painter.restore()
+        if looked:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            pen = painter.pen()
+            pen.setColor(now.color("accent.base"))
+            pen.setWidthF(2)
+            painter.setPen(pen)
+            painter.drawRoundedRect(rect.adjusted(-1, -1, 1, 1), 5, 5)
+            pen.setWidthF(1)
+            painter.setPen(pen)
+
+    def _thumbnail(self, frame: Kept, size: QSize) -> QPixmap:
+        key = frame.image.cacheKey()
+        ratio = self.devicePixelRatioF()
+        wanted = QSize(max(1, round(size.width() * ratio)), max(1, round(size.height() * ratio)))
+        found = self._small.get(key)
+        if found is None or found.size() != wanted:
+            found = QPixmap.fromImage(cropped(frame.image, wanted))
+            if len(self._small) > 400:
+                self._small.clear()
+            self._small[key] = found
+        return found
+
+    def _paint_heads(self, painter: QPainter, take: Take) -> None:
+        now = theme.current()
+        heads = []
+        if not take.over and take.done < take.total:
+            heads.append((self._x_of(take.done), "state.live"))
+        kept = self.looked_at
+        if kept is not None:
+            heads.append((self.cell(self._slot(kept.step)).center().x(), "accent.base"))
+        for x, tone in heads:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(now.color(tone))
+            painter.drawRect(QRectF(x - 0.75, 2, 1.5, self.height() - 8))
+            painter.drawPolygon(QPolygonF([QPointF(x - 6, 0), QPointF(x + 6, 0), QPointF(x + 6, 7), QPointF(x, 13), QPointF(x - 6, 7)]))
+
+    # -- hands
+
+    def _frame_at(self, x: float) -> int | None:
+        take = self._take
+        if take is None or not take.frames:
+            return None
+        slot = int((x - SIDE - self._scroll) // self._pitch())
+        return min(range(len(take.frames)), key=lambda number: abs(self._slot(take.frames[number].step) - slot))
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._dragging = True
+            self.look(self._frame_at(event.position().x()))
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        if self._dragging:
+            found = self._frame_at(event.position().x())
+            if found != self._at:
+                self.look(found)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        self._dragging = False
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        if self.looked_at is not None:
+            self.branch_wanted.emit(self.looked_at)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+        self._scroll += event.angleDelta().y() / 2 or event.angleDelta().x() / 2
+        self._limit()
+        self.update()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+        acts = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_PageUp: -10, Qt.Key.Key_PageDown: 10}
+        if event.key() in acts:
+            self.step(acts[Qt.Key(event.key())])
+        elif event.key() == Qt.Key.Key_Home:
+            self.look(0)
+        elif event.key() in (Qt.Key.Key_End, Qt.Key.Key_Escape):
+            self.look(None)
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.looked_at is not None:
+            self.branch_wanted.emit(self.looked_at)
+        else:
+            super().keyPressEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        super().changeEvent(event)
+        self.update()
+
+
+def cropped(image: QImage, size: QSize) -> QImage:
+    """The middle of a picture, filling `size`."""
+    scaled = image.scaled(size, Qt.AspectRatioMode.KeepAspectRatioByExpanding, Qt.TransformationMode.SmoothTransformation)
+    return scaled.copy((scaled.width() - size.width()) // 2, (scaled.height() - size.height()) // 2, size.width(), size.height())
+
+
+class Timeline(QWidget):
+    """The strip under its transport. `looked` hands the frame to the viewer."""
+
+    looked = Signal(object)  # Kept or None
+    branch_wanted = Signal(object, object)  # Take, Kept
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._takes: list[Take] = []
+        self._take: Take | None = None
+        self._follows = True
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        self.strip = Strip()
+        self.strip.looked.connect(self._looked)
+        self.strip.branch_wanted.connect(lambda kept: self._take is not None and self.branch_wanted.emit(self._take, kept))
+        column.addWidget(self.strip, 1)
+        self._play = QTimer(self)
+        self._play.setInterval(PLAY_MS)
+        self._play.timeout.connect(self._next_frame)
+        self.transport = self._make_transport()
+
+    def _make_transport(self) -> QWidget:
+        bar = QWidget()
+        row = QHBoxLayout(bar)
+        row.setContentsMargins(12, 0, 6, 0)
+        row.setSpacing(0)
+        row.addWidget(IconLabel("film", "text.secondary", 14))
+        row.addSpacing(8)
+        row.addWidget(Label("Timeline", "strong"))
+        row.addSpacing(12)
+        acts = (
+            ("skip-back", "First frame", lambda: self.strip.look(0)),
+            ("step-back", "Frame before", lambda: self.strip.step(-1)),
+            ("play", "Play the frames", self._toggle_play),
+            ("step-forward", "Frame after", lambda: self.strip.step(1)),
+            ("skip-forward", "Newest frame", lambda: self.strip.look(None)),
+        )
+        for icon, tip, act in acts:
+            made = tool(icon, tip, 14)
+            made.clicked.connect(lambda _checked=False, act=act: act())
+            row.addWidget(made)
+        row.addSpacing(12)
+        self._name = QToolButton()
+        self._name.setProperty("kind", "take")
+        self._name.setAccessibleName("Choose a take")
+        self._name.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._menu = QMenu(self._name)
+        self._menu.aboutToShow.connect(self._fill_menu)
+        self._name.setMenu(self._menu)
+        row.addWidget(self._name)
+        self._kept = ElidedLabel("", "faint")
+        self._kept.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self._kept, 1)
+        row.addSpacing(12)
+        self.branch = button("Branch from here", "small", "git-branch", "Go on from the frame looked at, in a new run")
+        self.branch.setFixedHeight(24)
+        self.branch.clicked.connect(lambda: self.strip.looked_at and self._take and self.branch_wanted.emit(self._take, self.strip.looked_at))
+        row.addWidget(self.branch)
+        self._describe()
+        return bar
+
+    # -- what is shown
+
+    def show_takes(self, takes: list[Take]) -> None:
+        """All takes there are; the newest is shown as long as none was chosen."""
+        self._takes = takes
+        if self._follows or self._take not in takes:
+            self._show(takes[-1] if takes else None)
+
+    def take_changed(self, take: Take) -> None:
+        if take is self._take:
+            self.strip.show_take(take)
+            self._describe()
+
+    def _show(self, take: Take | None) -> None:
+        self._take = take
+        self.strip.show_take(take)
+        self._describe()
+
+    def choose(self, take: Take) -> None:
+        self._follows = bool(self._takes) and take is self._takes[-1]
+        self._show(take)
+        self.strip.look(len(take.frames) - 1)
+
+    def _describe(self) -> None:
+        take = self._take
+        self.branch.setEnabled(take is not None and self.strip.looked_at is not None)
+        self._name.setVisible(take is not None)
+        if take is None:
+            self._kept.setText("")
+            return
+        seed = f"  ·  seed {take.seed:,}".replace(",", " ") if take.seed is not None else ""
+        self._name.setText(f"Take {take.number}   {take.name}{seed}".replace("&", "&&"))
+        ordinal = {2: "2nd", 3: "3rd"}.get(take.every, f"{take.every}th")
+        every = "every step kept" if take.every == 1 else f"every {ordinal} step kept"
+        self._kept.setText(f"{every}  ·  {size_words(take.size)}")
+
+    def _fill_menu(self) -> None:
+        self._menu.clear()
+        for take in reversed(self._takes[-20:]):
+            seed = f", seed {take.seed}" if take.seed is not None else ""
+            made = self._menu.addAction(f"Take {take.number}: {take.job.title}, {take.name}{seed}".replace("&", "&&"))
+            made.triggered.connect(lambda _checked=False, take=take: self.choose(take))
+
+    def _looked(self, kept: Kept | None) -> None:
+        if kept is None:
+            self._follows = True
+        self._describe()
+        self.looked.emit(kept)
+
+    # -- playing
+
+    def _toggle_play(self) -> None:
+        if self._play.isActive():
+            self._play.stop()
+        elif self._take is not None and self._take.frames:
+            if self.strip.looked_at is None or self.strip.looked_at is self._take.frames[-1]:
+                self.strip.look(0)
+            self._play.start()
+
+    def _next_frame(self) -> None:
+        if self._take is None or self.strip.looked_at is self._take.frames[-1]:
+            self._play.stop()
+            return
+        self.strip.step(1)
+

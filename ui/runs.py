@@ -1,0 +1,484 @@
+"""The queue, and what the worker says about it. Events arrive in the runner's thread and leave here as changed documents and signals.
+
+Nothing waits for the worker: requests are handed over, events are gathered and delivered at most 30 times a second.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
+
+from nodegraph import messages as m
+from nodegraph.errors import Problem
+from nodegraph.graph import REROUTE, Graph
+from nodegraph.graphfile import dumps
+from nodegraph.spec import NodeSpec
+from nodegraph.subgraphs import laid_open
+from ui.canvas.model import RunState
+from ui.document import Document
+from ui.jobs import FRAME_BUDGET, Job, Kept, Picture, Take, qimage
+from ui.settings import Settings
+from ui.threads import Courier, background
+
+TICK_MS: Final = 33
+OVER_KEPT: Final = 200
+
+
+class RunnerLike(Protocol):
+    """What the queue asks of `nodegraph.runner`; every method returns at once."""
+
+    def send(self, request: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Runs(QObject):
+    """One queue for all documents of the window."""
+
+    queue_changed = Signal()  # entries came, went or moved
+    job_changed = Signal(object)  # Job: its progress or state
+    job_over = Signal(object)  # Job
+    picture = Signal(object)  # Picture: finished
+    frame = Signal(object, object)  # Take, Kept: on the way
+    take_changed = Signal(object)  # Take
+    memory = Signal(object)  # messages.Memory
+    warned = Signal(str, str, str)  # job, node, message
+    hello = Signal(object)  # messages.Hello
+
+    def __init__(self, settings: Settings, start_runner: Callable[[Callable[[Any], None]], RunnerLike], parent: QObject | None = None) -> None:
+        """`start_runner(tell)` makes the runner when the first job needs it; `tell` may be called from any thread."""
+        super().__init__(parent)
+        self.settings = settings
+        self._start = start_runner
+        self._runner: RunnerLike | None = None
+        self.waiting: list[Job] = []
+        self.current: Job | None = None
+        self.over: list[Job] = []
+        self.paused = False
+        self.takes: list[Take] = []
+        self._take_count = 0
+        self._open_takes: dict[tuple[str, str], Take] = {}
+        self.device = ""
+        self._courier = Courier(self)
+        self._lock = threading.Lock()
+        self._inbox: list[Any] = []
+        self._called = False
+        self._clock = QElapsedTimer()
+        self._clock.start()
+        self._last = -TICK_MS
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._deliver)
+        self._states: dict[Document, dict[str, RunState]] = {}
+        self._memory_timer = QTimer(self)
+        self._memory_timer.setInterval(2000)
+        self._memory_timer.timeout.connect(lambda: self._ask(m.Report()))
+
+    # -- asking for runs
+
+    def submit(self, document: Document, targets: Iterable[str] = (), front: bool = False, graph: Graph | None = None, title: str = "") -> Job:
+        """Put a run of a document, as it is now, into the queue. `targets` are node paths; none means all that save or show."""
+        specs = document.specs
+        graph, seeds = with_seeds(document.root if graph is None else graph, specs)
+        job = Job(title or document.title, graph, tuple(targets), str(document.path.parent) if document.path else "", document, seeds=seeds)
+        job.steps = _steps(graph, job.targets, specs)
+        self.add(job, front)
+        return job
+
+    def add(self, job: Job, front: bool = False) -> None:
+        """Put a job into the queue."""
+        if front:
+            self.waiting.insert(0, job)
+        else:
+            self.waiting.append(job)
+        self.queue_changed.emit()
+        self._next()
+
+    def move(self, job: Job, place: int) -> None:
+        """Reorder what waits."""
+        if job in self.waiting:
+            self.waiting.remove(job)
+            self.waiting.insert(max(0, min(place, len(self.waiting))), job)
+            self.queue_changed.emit()
+
+    def cancel(self, job: Job) -> None:
+        """Take one out of the queue, or stop it if it runs."""
+        if job is self.current:
+            self._ask(m.Stop(job.id))
+        elif job in self.waiting:
+            self.waiting.remove(job)
+            job.state = "cancelled"
+            self._close(job)
+            self.queue_changed.emit()
+
+    def stop(self) -> None:
+        """Stop what runs now."""
+        if self.current is not None:
+            self._ask(m.Stop(self.current.id))
+
+    def clear(self) -> None:
+        """Empty the queue; what runs goes on."""
+        gone, self.waiting = self.waiting, []
+        for job in gone:
+            job.state = "cancelled"
+        self.queue_changed.emit()
+
+    def set_paused(self, paused: bool) -> None:
+        """Paused, what runs is finished and nothing new begins."""
+        if paused != self.paused:
+            self.paused = paused
+            self.queue_changed.emit()
+            self._next()
+
+    def again(self, job: Job) -> Job:
+        """The same run once more."""
+        made = Job(job.title, job.graph, job.targets, job.base, job.document, seeds=dict(job.seeds), steps=job.steps)
+        self.add(made)
+        return made
+
+    def free(self, what: str) -> None:
+        """Give memory back: "models", "results" or "all"."""
+        if self._runner is not None:
+            self._ask(m.Free(what))  # type: ignore[arg-type]
+            self._ask(m.Report())
+
+    def forget(self, document: Document) -> None:
+        """A document was closed; its runs go on without it."""
+        for job in (*self.waiting, *self.over, *([self.current] if self.current else [])):
+            if job.document is document:
+                job.document = None
+        self._states.pop(document, None)
+
+    def shutdown(self) -> None:
+        """End the worker."""
+        self._courier.close()
+        self._memory_timer.stop()
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.current is not None
+
+    def time_waiting(self) -> float | None:
+        """About how many seconds what waits will take; None while nobody knows."""
+        known = [job.seconds for job in self.over[:12] if job.state == "done" and job.ran]
+        if not known or not self.waiting:
+            return None
+        total = 0.0
+        for job in self.waiting:
+            same = [one.seconds for one in self.over[:40] if one.state == "done" and one.ran and one.title == job.title]
+            total += sum(same) / len(same) if same else sum(known) / len(known)
+        return total
+
+    # -- towards the runner
+
+    def _next(self) -> None:
+        if self.current is not None or self.paused or not self.waiting:
+            return
+        job = self.waiting.pop(0)
+        self.current = job
+        job.state, job.began = "running", time.monotonic()
+        self._mark_queued(job)
+        self.queue_changed.emit()
+        self.job_changed.emit(job)
+        size = int(self.settings.get("preview_size")) if self.settings.get("previews") else 0
+        device, cache = str(self.settings.get("device")), bool(self.settings.get("cache_results"))
+        graph = job.graph
+
+        def ready(text: str) -> None:
+            if self.current is job:
+                self._ask(m.Run(job.id, text, job.targets, job.base, "", device, cache, size, job.title))
+
+        background().run(lambda: dumps(graph), ready, lambda error: self._deliver_now([m.Failed(job.id, "", str(error)), m.Done(job.id, "failed")]))
+
+    def _ask(self, request: Any) -> None:
+        if self._runner is None:
+            if isinstance(request, m.Report):
+                return
+            self._runner = self._start(self._tell)
+            self._memory_timer.start()
+        self._runner.send(request)
+
+    def _tell(self, event: Any) -> None:
+        """In the runner's thread: gather; only the newest progress of a node counts, and its newest frame."""
+        with self._lock:
+            if isinstance(event, m.Progress) and self._inbox:
+                last = self._inbox[-1]
+                if isinstance(last, m.Progress) and (last.job, last.node) == (event.job, event.node) and (last.frame is None or event.frame is not None):
+                    self._inbox[-1] = event
+                else:
+                    self._inbox.append(event)
+            else:
+                self._inbox.append(event)
+            if self._called:
+                return
+            self._called = True
+        self._courier.call(self._soon)
+
+    def _soon(self) -> None:
+        wait = TICK_MS - (self._clock.elapsed() - self._last)
+        if wait <= 0:
+            self._deliver()
+        elif not self._timer.isActive():
+            self._timer.start(int(wait))
+
+    def _deliver(self) -> None:
+        self._last = self._clock.elapsed()
+        with self._lock:
+            events, self._inbox = self._inbox, []
+            self._called = False
+        self._deliver_now(events)
+
+    def _deliver_now(self, events: Iterable[Any]) -> None:
+        changed: dict[str, Job] = {}
+        for event in events:
+            job = self.current if self.current is not None and getattr(event, "job", None) == self.current.id else None
+            handler = getattr(self, "_on_" + m.kind_of(event), None)
+            if handler is not None and (job is not None or not hasattr(event, "job")):
+                handler(event, job) if job is not None else handler(event)
+                if job is not None:
+                    changed[job.id] = job
+        self._flush()
+        for job in changed.values():
+            self.job_changed.emit(job)
+
+    def _flush(self) -> None:
+        states, self._states = self._states, {}
+        for document, found in states.items():
+            document.set_states(found)
+
+    # -- what happened
+
+    def _set(self, job: Job, path: str, state: RunState) -> None:
+        job.touched.add(path)
+        if job.document is not None:
+            self._states.setdefault(job.document, {})[path] = state
+
+    def _state(self, job: Job, path: str) -> RunState:
+        if job.document is None:
+            return RunState()
+        waiting = self._states.get(job.document, {})
+        return waiting[path] if path in waiting else job.document.state(path)
+
+    def _mark_queued(self, job: Job) -> None:
+        """What this run may touch waits in line; what is done already says so as soon as the worker has looked."""
+        order = _order(job.graph, job.targets, job.document.specs if job.document else {})
+        for place, path in enumerate(order, 1):
+            old = self._state(job, path)
+            self._set(job, path, RunState("queued", place=place, preview=old.preview, shapes=old.shapes))
+        self._flush()
+
+    def _on_hello(self, event: m.Hello) -> None:
+        self.hello.emit(event)
+
+    def _on_memory(self, event: m.Memory) -> None:
+        self.device = event.device
+        self.memory.emit(event)
+
+    def _on_accepted(self, event: m.Accepted, job: Job) -> None:
+        job.nodes = event.nodes
+
+    def _on_started(self, event: m.Started, job: Job) -> None:
+        old = self._state(job, event.node)
+        job.node, job.done, job.total, job.eta, job.note = event.node, 0.0, 0.0, None, event.title
+        self._set(job, event.node, RunState("running", preview=old.preview, seed=self._seed(job, event.node), shapes=old.shapes))
+        self._around(job, event.node, "running")
+
+    def _on_progress(self, event: m.Progress, job: Job) -> None:
+        old = self._state(job, event.node)
+        job.node, job.done, job.total, job.eta = event.node, event.done, event.total, event.eta
+        image = qimage(event.frame) if event.frame is not None else None
+        done, total = round(event.done), round(event.total)
+        state = RunState(
+            "running", done, total, eta=event.eta, sigma=event.sigma, preview=image or old.preview, note=event.note, seed=old.seed, shapes=old.shapes
+        )
+        self._set(job, event.node, state)
+        self._around(job, event.node, "running", state)
+        if image is not None:
+            job.thumbnail = image
+            self._keep(job, event.node, Kept(done, total, event.sigma, image))
+
+    def _keep(self, job: Job, node: str, kept: Kept) -> None:
+        take = self._open_takes.get((job.id, node))
+        if take is None:
+            self._take_count += 1
+            name = job.document.name_of(node) if job.document is not None and "/" not in node else node
+            take = Take(self._take_count, job, node, name, self._seed(job, node))
+            self._open_takes[job.id, node] = take
+            self.takes.append(take)
+        take.keep(kept)
+        while sum(one.size for one in self.takes) > FRAME_BUDGET:
+            if not any(one.thin() for one in self.takes if one is not take) and not take.thin():
+                break
+            if len(self.takes) > 1 and all(len(one.frames) <= 2 for one in self.takes[:-1]):
+                self.takes.pop(0)
+        self.frame.emit(take, kept)
+        self.take_changed.emit(take)
+
+    def _on_finished(self, event: m.Finished, job: Job) -> None:
+        old = self._state(job, event.node)
+        job.finished += 1
+        note = f"from step {event.resumed_from:.0f}" if event.resumed_from else ""
+        kind = "cached" if event.cached else "done"
+        self._set(job, event.node, replace(old, state=kind, seconds=event.seconds, eta=None, place=None, done=old.total, note=note, message=""))
+        self._around(job, event.node, kind)
+        take = self._open_takes.pop((job.id, event.node), None)
+        if take is not None:
+            take.over = True
+            self.take_changed.emit(take)
+        if not event.cached and job.document is not None:
+            self._note_time(job, event)
+
+    def _note_time(self, job: Job, event: m.Finished) -> None:
+        node = job.graph.nodes.get(event.node)
+        if node is not None and event.seconds > 0:
+            known = dict(self.settings.get("node_seconds"))
+            old = known.get(node.type)
+            known[node.type] = round(event.seconds if not isinstance(old, (int, float)) else 0.7 * old + 0.3 * event.seconds, 3)
+            self.settings.set("node_seconds", known)
+
+    def _on_shown(self, event: m.Shown, job: Job) -> None:
+        image = qimage(event.picture)
+        old = self._state(job, event.node)
+        node = job.graph.nodes.get(event.node)
+        self._set(job, event.node, replace(old, preview=image, shapes={"image": f"{image.width()} × {image.height()}"}))
+        name = job.document.name_of(event.node) if job.document is not None else (node.title or node.type) if node else event.node
+        take = self._take_count or 1
+        picture = Picture(image, job.id, job.title, event.node, name, take, time.time(), job.graph, dict(job.seeds))
+        job.pictures.append(picture)
+        job.thumbnail = image
+        self.picture.emit(picture)
+
+    def _on_saved(self, event: m.Saved, job: Job) -> None:
+        job.saved.append(event.path)
+        for number in range(len(job.pictures) - 1, -1, -1):
+            if job.pictures[number].node == event.node and not job.pictures[number].path:
+                job.pictures[number] = replace(job.pictures[number], path=event.path)
+                break
+
+    def _on_warned(self, event: m.Warned, job: Job) -> None:
+        job.problems.append(Problem(event.message, event.node or None, severity="warning", kind="warning"))
+        self.warned.emit(job.id, event.node, event.message)
+
+    def _on_failed(self, event: m.Failed, job: Job) -> None:
+        job.problems.append(Problem(event.message, event.node or None, event.input or None, "error", event.kind))
+        if event.log:
+            job.logs[event.node] = event.log
+        if event.node:
+            old = self._state(job, event.node)
+            self._set(job, event.node, RunState("failed", message=event.message, input=event.input or None, preview=old.preview, seconds=old.seconds))
+            self._around(job, event.node, "failed")
+
+    def _on_skipped(self, event: m.Skipped, job: Job) -> None:
+        old = self._state(job, event.node)
+        self._set(job, event.node, RunState("idle", preview=old.preview))
+
+    def _on_done(self, event: m.Done, job: Job) -> None:
+        job.state, job.seconds = event.state, event.seconds or (time.monotonic() - (job.began or time.monotonic()))
+        job.ran, job.cached, job.eta = event.ran, event.cached, None
+        for path in job.touched:
+            old = self._state(job, path)
+            if old.state in ("queued", "running"):
+                kind = "done" if event.state == "done" and old.state == "running" else "idle"
+                self._set(job, path, RunState(kind, preview=old.preview, seconds=old.seconds, shapes=old.shapes))
+        for key in [key for key in self._open_takes if key[0] == job.id]:
+            self._open_takes.pop(key).over = True
+        self.current = None
+        self._close(job)
+        self.queue_changed.emit()
+        self._next()
+
+    def _close(self, job: Job) -> None:
+        self.over.insert(0, job)
+        del self.over[OVER_KEPT:]
+        self._flush()
+        self.job_over.emit(job)
+
+    def _around(self, job: Job, path: str, kind: str, inner: RunState | None = None) -> None:
+        """The subgraph instances around a node show how their inside stands."""
+        parts = path.split("/")
+        for depth in range(1, len(parts)):
+            outer = "/".join(parts[:depth])
+            old = self._state(job, outer)
+            if kind == "failed":
+                self._set(job, outer, replace(old, state="failed", message="Something inside failed. Open it to see what."))
+            elif kind == "running":
+                done, total = (inner.done, inner.total) if inner is not None else (old.done, old.total)
+                preview = inner.preview if inner is not None and inner.preview is not None else old.preview
+                self._set(job, outer, replace(old, state="running", done=done, total=total, eta=inner.eta if inner else old.eta, preview=preview, place=None))
+
+    def _seed(self, job: Job, path: str) -> int | None:
+        found = [value for key, value in job.seeds.items() if key.rpartition(".")[0] == path]
+        return found[0] if found else None
+
+
+def with_seeds(graph: Graph, specs: Mapping[str, NodeSpec], draw: Callable[[int], int] = secrets.randbelow) -> tuple[Graph, dict[str, int]]:
+    """The graph of one run: seeds set to "new" are drawn, and all seeds are told by "node.input". The document stays as it is."""
+    seeds: dict[str, int] = {}
+    for node in list(graph.nodes.values()):
+        spec = specs.get(node.type)
+        for item in spec.inputs if spec is not None else ():
+            if not item.is_randomized or graph.link_at(node.id, item.name) is not None:
+                continue
+            value = node.values.get(item.name, item.default)
+            modes = node.extra.get("seeds")
+            if isinstance(modes, dict) and modes.get(item.name) == "new":
+                top = int(item.range.max) if item.range is not None else 2**63 - 1
+                value = draw(min(top, 2**53 - 1) + 1)
+                graph = graph.with_value(node.id, item.name, value)
+            if isinstance(value, int):
+                seeds[f"{node.id}.{item.name}"] = value
+    return graph, seeds
+
+
+def _sinks(graph: Graph, specs: Mapping[str, NodeSpec]) -> tuple[str, ...]:
+    found = tuple(name for name, node in graph.nodes.items() if (spec := specs.get(node.type)) is not None and spec.sink)
+    if found:
+        return found
+    feeding = {link.source for link in graph.links}
+    return tuple(name for name in graph.nodes if name not in feeding)
+
+
+def _order(graph: Graph, targets: tuple[str, ...], specs: Mapping[str, NodeSpec]) -> list[str]:
+    """Paths of what a run will look at, upstream first."""
+    flat, _ = laid_open(graph)
+    wanted = targets or _sinks(flat, specs)
+    inside = set(wanted) | flat.upstream(*(name for name in wanted if name in flat.nodes))
+    waiting_for = {name: sum(1 for link in flat.incoming.get(name, ()) if link.source in inside) for name in inside if name in flat.nodes}
+    outgoing: dict[str, list[str]] = {}
+    for link in flat.links:
+        outgoing.setdefault(link.source, []).append(link.target)
+    ready = sorted(name for name, count in waiting_for.items() if not count)
+    order = []
+    while ready:
+        name = ready.pop(0)
+        if flat.nodes[name].mode == "on" and flat.nodes[name].type != REROUTE:
+            order.append(name)
+        for target in outgoing.get(name, ()):
+            if target in waiting_for:
+                waiting_for[target] -= 1
+                if not waiting_for[target]:
+                    ready.append(target)
+    return order
+
+
+def _steps(graph: Graph, targets: tuple[str, ...], specs: Mapping[str, NodeSpec]) -> int:
+    """How many denoising steps a run has, as far as its values tell."""
+    total = 0
+    flat, _ = laid_open(graph)
+    for path in _order(graph, targets, specs):
+        node = flat.nodes.get(path)
+        spec = specs.get(node.type) if node is not None else None
+        item = spec.by_name.get("steps") if spec is not None else None
+        if node is not None and item is not None and item.type == "int":
+            value = node.values.get("steps", item.default)
+            total += value if isinstance(value, int) else 0
+    return total
