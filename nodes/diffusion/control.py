@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nodegraph.errors import GraphError
 from nodes.diffusion.guidance import within
 from nodes.diffusion.types import Control, Noising, StepContext
-from nodegraph.errors import GraphError
 
 
 def live(controls: tuple[Control, ...], i: int, n: int, sigma: float, noising: Noising) -> tuple[Control, ...]:
@@ -40,7 +40,7 @@ def remembered(module: nn.Module, key: Any, memo: dict[Any, Any]) -> Iterator[No
             memo[key] = forward(*args, **kwargs)
         return memo[key]
 
-    module.forward = once  # type: ignore[method-assign]
+    module.forward = once
     try:
         yield
     finally:

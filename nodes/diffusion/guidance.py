@@ -14,9 +14,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from nodegraph.errors import GraphError
 from nodes.diffusion.noising import Discrete
 from nodes.diffusion.types import Clock, Noising, Span
-from nodegraph.errors import GraphError
 
 Parts = Mapping[str, Tensor]
 Memory = dict[str, Tensor]

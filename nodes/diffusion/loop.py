@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nodes.diffusion import control, inpaint as inpainting
+from nodegraph.errors import GraphError
+from nodes.diffusion import control
+from nodes.diffusion import inpaint as inpainting
 from nodes.diffusion.guidance import Cfg, Memory, Moment, Rule
-from nodes.diffusion.prompts import Job, join, jobs, mixed
+from nodes.diffusion.prompts import Job, jobs, join, mixed
 from nodes.diffusion.solver import Guess, Solver
 from nodes.diffusion.state import SamplerState, snapshot
 from nodes.diffusion.types import Cond, Control, Family, Inpaint, Noising, Step, StepContext
-from nodegraph.errors import GraphError
 
 _BATCH = 4  # most prompts in one forward: a dozen regions must not need a dozen times the memory
 
@@ -34,6 +35,7 @@ class Denoiser:
     inpaint: Inpaint | None
     noising: Noising
     n: int
+    offset: int  # steps of the schedule before the first of this run
     first: float  # sigma with which the run begins
     i: int = 0
     memory: Memory = field(default_factory=dict)
@@ -110,19 +112,20 @@ def sample(
     rule: guidance; plain CFG at 7 unless given. Without negative prompts the prompt alone counts.
     prompts: further roles that the rule asks for ("image", "empty").
     offset, total: where these steps lie in the whole schedule (start step; number of steps), for spans and numbers shown.
-    stop: end after this many steps of the solver's; resume: go on from there, `x` is then not looked at.
-    Yields a Step after each; its `state` is valid until the next is asked for.
+    stop: end after this many steps of the solver's; resume: go on from there, `x` then gives the device only.
+    Yields a Step after each, and first the one that is resumed from; its `state` is valid until the next is asked for.
     Raises GraphError where no prompt counts in a step, a shape does not fit, or the latents turn into NaN.
     """
     steps = len(solver.sigmas) - 1
     noising = getattr(solver, "noising", family.noising)
     said = {"cond": positive, "uncond": negative, "perturbed": positive, **(prompts or {})}
-    guide = Denoiser(family, said, rule or Cfg(7.0), tuple(controls), inpaint, noising, total or offset + steps, solver.sigmas[0])
+    guide = Denoiser(family, said, rule or Cfg(7.0), tuple(controls), inpaint, noising, total or offset + steps, offset, solver.sigmas[0])
     done, last = 0, steps if stop is None else min(stop, steps)
     if resume is not None:
         done, x = resume.done, resume.x.to(x)
         solver.restore(done, resume.solver, resume.noise)
         guide.memory = snapshot(dict(resume.rule))
+        yield _step(guide, solver, done - 1, x, resume.denoised.to(x))
     for k in range(done, last):
         guide.i = offset + k
         with torch.inference_mode():
@@ -131,7 +134,12 @@ def sample(
                 mask = inpainting.free(inpaint, solver.sigmas[k + 1], guide.first, noising)
                 x = inpainting.kept(x, solver.noisy(inpaint.image, inpaint.noise, k + 1), mask)
             _check_finite(x, guide.i, guide.n)
-        yield Step(guide.i, guide.n, solver.sigmas[k + 1], x, denoised, solver.common(x, k + 1), _Snapshot(k + 1, x, denoised, solver, guide.memory))
+        yield _step(guide, solver, k, x, denoised)
+
+
+def _step(guide: Denoiser, solver: Solver, k: int, x: Tensor, denoised: Tensor) -> Step:
+    i = k + guide.offset
+    return Step(i, guide.n, solver.sigmas[k + 1], x, denoised, solver.common(x, k + 1), _Snapshot(k + 1, x, denoised, solver, guide.memory))
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class Brownian:
     """
 
     def __init__(self, like: Tensor, seed: int, sigma_min: float, sigma_max: float) -> None:
-        import torchsde
+        import torchsde  # type: ignore[import-untyped]
 
         self._like = like
         start = torch.zeros(like.shape)

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from nodes.diffusion.types import Prediction
 from nodegraph.errors import GraphError
+from nodes.diffusion.types import Prediction
 
 _LAST_ALPHA = 4.8973451890853435e-08  # signal left at the last step of a zero-terminal-SNR schedule, so that sigma stays finite
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nodes.diffusion.types import Cond, Noising
 from nodegraph.errors import GraphError
+from nodes.diffusion.types import Cond, Noising
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,4 +120,4 @@ def _weight(cond: Cond, x: Tensor, memo: dict[Any, Any]) -> Tensor:
         if cond.region is not None and region.shape[-2:] != x.shape[-2:]:
             region = torch.nn.functional.interpolate(region.float(), size=x.shape[-2:], mode="bilinear", align_corners=False, antialias=True)
         memo[key] = (cond.weight * region).to(x)
-    return memo[key]  # type: ignore[no-any-return]
+    return memo[key]

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nodegraph.errors import GraphError
 from nodes.diffusion import steps, steps_more
 from nodes.diffusion.noise import Brownian, Sequential, StepNoise
 from nodes.diffusion.solver import DiffusersSolver, Guess, Model, Solver, digest
 from nodes.diffusion.state import snapshot
 from nodes.diffusion.types import Noising
-from nodegraph.errors import GraphError
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,9 @@ class UniPcSolver(DiffusersSolver):
         noise = {"use_flow_sigmas": True} if noising.prediction == "flow" else {}
         said = "flow_prediction" if noising.prediction == "flow" else noising.prediction
         order = max(min(3, steps_wanted - 1), 1)
-        scheduler = UniPCMultistepScheduler(solver_order=order, solver_type=variant, prediction_type=said, beta_schedule="scaled_linear", **noise)
+        scheduler: Any = UniPCMultistepScheduler(  # type: ignore[no-untyped-call]
+            solver_order=order, solver_type=variant, prediction_type=said, beta_schedule="scaled_linear", **noise
+        )
         scheduler.set_timesteps(steps_wanted)
         levels = torch.tensor([*sigmas[:-1], sigmas[-1] or self._END])
         scheduler.sigmas = levels

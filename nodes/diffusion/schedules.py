@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nodes.diffusion.types import Noising
 from nodegraph.errors import GraphError
+from nodes.diffusion.types import Noising
 
 # Sabour et al. 2024 (arXiv:2404.14507), 10-step sigmas; other counts are interpolated in log sigma
 _ALIGNED = {
@@ -75,7 +76,7 @@ def ddim_uniform(steps: int, noising: Noising) -> Tensor:
 
 def beta(steps: int, noising: Noising, alpha: float = 0.6, beta: float = 0.6) -> Tensor:
     """Levels at quantiles of a Beta distribution: more at both ends (Lee et al. 2024, arXiv:2407.12173). Equal neighbours are dropped."""
-    from scipy.stats import beta as distribution
+    from scipy.stats import beta as distribution  # type: ignore[import-untyped]
 
     places = np.rint(distribution.ppf(1 - np.linspace(0, 1, steps, endpoint=False), alpha, beta) * (len(noising.table) - 1)).astype(int)
     return _with_zero(noising.table[torch.from_numpy(places[np.insert(np.diff(places) != 0, 0, True)])])
@@ -163,7 +164,7 @@ def custom(sigmas: Sequence[float]) -> Tensor:
     """Sigmas typed by hand. Raises GraphError unless they fall, are finite and not negative."""
     if len(sigmas) < 2:
         raise GraphError("A schedule needs at least two sigmas: where it starts and where it ends.")
-    if any(not math.isfinite(s) or s < 0 for s in sigmas) or any(a <= b for a, b in zip(sigmas, sigmas[1:], strict=False)):
+    if any(not math.isfinite(s) or s < 0 for s in sigmas) or any(a <= b for a, b in pairwise(sigmas)):
         raise GraphError("Sigmas must fall from step to step and never go below 0, for example 14.6, 5.1, 1.2, 0.")
     return torch.tensor(list(sigmas), dtype=torch.float32)
 

@@ -124,8 +124,8 @@ class DiffusersSolver:
             return latent
         t = self.timesteps[i * self.order : i * self.order + 1]
         if hasattr(self.scheduler, "scale_noise"):
-            return self.scheduler.scale_noise(latent, t, noise)  # type: ignore[no-any-return]
-        return self.scheduler.add_noise(latent, noise, t)  # type: ignore[no-any-return]
+            return self.scheduler.scale_noise(latent, t, noise)
+        return self.scheduler.add_noise(latent, noise, t)
 
     def common(self, x: Tensor, i: int) -> Tensor:
         return self.noising.common(x * self._level(self.sigmas[i]), self.sigmas[i])

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from nodes.diffusion.noise import StepNoise
@@ -315,7 +314,7 @@ def _dpmpp_2m_sde(run: Run, x: Tensor, heun: bool) -> Tensor:
     run.memory["h"] = h
     grown = -math.expm1(-2 * h)
     x = n / s * math.exp(-h) * x + signal * grown * denoised
-    if old is not None:
+    if old is not None and h_old is not None:
         weight = signal * (grown / (-2 * h) + 1) if heun else 0.5 * signal * grown
         x = x + weight * (h / h_old) * (denoised - old)
     return x + run.noise(s, n) * (n * math.sqrt(-math.expm1(-2 * h)))

@@ -150,8 +150,8 @@ def er_sde(run: Run, x: Tensor) -> Tensor:
     if n == 0:
         return denoised
 
-    def scaled(level: Floats | float) -> Floats:
-        return np.asarray(level * (np.exp(np.asarray(level) ** 0.3) + 10.0))
+    def scaled(level: Any) -> Any:
+        return level * (np.exp(level**0.3) + 10.0)
 
     before, after = math.exp(-run.lam(s)), math.exp(-run.lam(n))
     signal, signal_before = n / after, s / before

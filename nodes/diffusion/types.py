@@ -6,7 +6,7 @@ Everything here is frozen: the loop and the families return new values and never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -156,8 +156,8 @@ class StepContext:
 class Noising(Protocol):
     """How a family's latents are made noisy: x = signal(sigma) * latent + sigma' * noise; see noising.py for the two that exist."""
 
-    prediction: Prediction
-
+    @property
+    def prediction(self) -> Prediction: ...
     @property
     def sigma_min(self) -> float: ...
     @property
@@ -185,14 +185,20 @@ class Noising(Protocol):
 class Family(Protocol):
     """A model family: maps (noisy latents, time, conditioning) to the network's raw prediction. 8 to 30 lines each."""
 
-    name: str
-    latent: LatentFormat
-    noising: Noising
-    batched: bool  # several conditionings of one shape go through the network as one batch
-
+    @property
+    def name(self) -> str: ...
+    @property
+    def latent(self) -> LatentFormat: ...
+    @property
+    def noising(self) -> Noising: ...
+    @property
+    def batched(self) -> bool:
+        """Whether several conditionings of one shape go through the network as one batch."""
     @property
     def device(self) -> device: ...
     @property
     def dtype(self) -> dtype: ...
+    def fitted(self, shape: Sequence[int]) -> Family:
+        """The same family for latents of this shape: some move their noise schedule with the size of the picture."""
     def predict(self, x: Tensor, t: Tensor, cond: Cond, step: StepContext) -> Tensor:
         """[batch, c, h, w] in, [batch, c, h, w] out (or 2 c channels with a learned variance), in the convention of `noising`."""

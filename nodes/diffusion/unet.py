@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nodegraph.errors import GraphError
 from nodes.diffusion import control
 from nodes.diffusion.latents import SD1
 from nodes.diffusion.noising import Discrete
 from nodes.diffusion.types import Cond, LatentFormat, Noising, StepContext
-from nodegraph.errors import GraphError
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ class UNetFamily:
     @property
     def dtype(self) -> torch.dtype:
         return next(self.unet.parameters()).dtype
+
+    def fitted(self, shape: Sequence[int]) -> UNetFamily:
+        return self
 
     def predict(self, x: Tensor, t: Tensor, cond: Cond, step: StepContext) -> Tensor:
         extra = cond.extra
@@ -86,7 +89,7 @@ class _NoAttention:
             states = states.transpose(-1, -2).reshape(shape)
         if attn.residual_connection:
             states = states + hidden_states
-        return states / attn.rescale_output_factor  # type: ignore[no-any-return]
+        return states / attn.rescale_output_factor
 
 
 @contextmanager

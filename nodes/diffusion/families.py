@@ -1,0 +1,56 @@
+"""Which family adapter draws with which loaded network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from nodegraph.errors import GraphError
+from nodes.diffusion.latents import PIXELS, SD1, SDXL
+from nodes.diffusion.noising import Discrete, Flow, noising_for
+from nodes.diffusion.transformers import FluxFamily, Sd3Family
+from nodes.diffusion.types import Family, Noising, Prediction
+from nodes.diffusion.unet import UNetFamily
+
+_UNETS = {"sd1": SD1, "sd2": SD1, "sdxl": SDXL, "sdxl-refiner": SDXL, "if": PIXELS}
+
+
+def family_for(
+    kind: str,
+    module: nn.Module,
+    scheduler: Mapping[str, Any] | None = None,
+    prediction: Prediction | None = None,
+    shift: float | None = None,
+) -> Family:
+    """The adapter of a family for its loaded network.
+
+    kind: "sd1", "sd2", "sdxl", "sdxl-refiner", "if", "sd3", "flux1"; module: the diffusers UNet or transformer.
+    scheduler: the model's scheduler_config.json, for its betas and prediction type; {} or None is the family's usual.
+    prediction: overrides what the scheduler says; shift: of a flow model, overrides the model's own and that of the picture's size.
+    Raises GraphError for a family that has no adapter.
+    """
+    if kind in _UNETS:
+        return UNetFamily(module, kind, _UNETS[kind], _discrete(kind, scheduler, prediction))
+    if kind == "sd3":
+        given = noising_for(scheduler) if scheduler else Flow(shift=3.0)
+        return Sd3Family(module, noising=given if shift is None else Flow(shift=shift))
+    if kind == "flux1":
+        own = dict(scheduler or {})
+        if shift is not None:
+            return FluxFamily(module, noising=Flow(shift=shift, levels=10000), dynamic=False)
+        if not own.get("use_dynamic_shifting", True):
+            return FluxFamily(module, noising=Flow(shift=float(own.get("shift", 1.0)), levels=10000), dynamic=False)
+        return FluxFamily(module)
+    raise GraphError(f"There is no sampler for models of the family '{kind}' yet.")
+
+
+def _discrete(kind: str, scheduler: Mapping[str, Any] | None, prediction: Prediction | None) -> Noising:
+    usual = {"prediction_type": "v_prediction" if kind == "sd2" else "epsilon"}
+    if kind == "if":
+        usual |= {"beta_schedule": "squaredcos_cap_v2"}
+    given = noising_for(scheduler or usual)
+    if prediction is None or not isinstance(given, Discrete):
+        return given
+    return Discrete(prediction, given.beta_start, given.beta_end, given.betas, given.steps, given.zero_snr)
