@@ -128,7 +128,7 @@ def _ldm_unet(header: Header) -> Report | None:
     if label and first_level:
         return Report("denoiser", "sd2", "unclip", "v_prediction", "ldm", context=context)
     if label:  # the base has three levels, the refiner four
-        family = "sdxl-refiner" if "input_blocks.9.0.op.weight" in header else "sdxl"
+        family = "sdxl-refiner" if sum(name.endswith(".0.op.weight") for name in header) == 3 else "sdxl"
         return Report("denoiser", family, variant, _xl_prediction(header), "ldm", context=context)
     if not first_level:
         return None
