@@ -150,6 +150,7 @@ class Plan:
     vae_folder: Path | None  # None: from the colour-preserving start
     minutes: float
     decoder_only: bool = True
+    widths: tuple[int, ...] = (16, 32, 64, 128)  # of a VAE from nothing
     batch: int = 4
     rate: float = 3e-4
     adversary: float = 0.04
@@ -246,7 +247,7 @@ def train(plan: Plan) -> Any:
     shards.refresh()
     held = 64
     moments, pictures = shards.latents, shards.pictures
-    vae = layout.autoencoder(plan.vae_folder) if plan.vae_folder else fresh(paint.as_floats(pictures[:16]))
+    vae = layout.autoencoder(plan.vae_folder) if plan.vae_folder else fresh(paint.as_floats(pictures[:16]), plan.widths)
     trainer = Trainer(plan, vae)
     trainer.restore()
     clock = state.Clock(plan.minutes, plan.samples)
@@ -294,7 +295,15 @@ def main() -> None:
     if args.decoder_only and not args.vae:
         parser.error("--decoder-only needs --vae")
     plan = Plan(
-        args.state, args.latents, args.vae, args.minutes, args.decoder_only, args.batch, args.rate, args.adversary, device=args.device
+        args.state,
+        args.latents,
+        args.vae,
+        args.minutes,
+        args.decoder_only,
+        batch=args.batch,
+        rate=args.rate,
+        adversary=args.adversary,
+        device=args.device,
     )
     train(plan)
 
