@@ -37,6 +37,8 @@ def unet(header: Header) -> Config:
     projection = next((name for name in header if name.endswith(".proj_in.weight")), "")
     is_linear = len(header.shape(projection)) == 2
     depths = [_one(d) if any(d) else 1 for _, d in levels]
+    if not has_attention[-1]:  # the last entry is also the depth of the middle
+        depths[-1] = count(header, "middle_block.1.transformer_blocks.") or count(header, "mid_block.attentions.0.transformer_blocks.") or 1
     config: Config = {
         "in_channels": header.dim("input_blocks.0.0.weight", 1) or header.dim("conv_in.weight", 1),
         "out_channels": header.dim("out.2.weight", 0) or header.dim("conv_out.weight", 0) or 4,
@@ -53,7 +55,7 @@ def unet(header: Header) -> Config:
     if "middle_block.1.norm.weight" not in header and "mid_block.attentions.0.norm.weight" not in header:
         config["mid_block_type"] = "UNetMidBlock2D"
     up = _up_depths(header, len(levels), per_level)
-    if any(d and d != down for d, down in zip(reversed(up), depths, strict=False)):
+    if any(d and d != down for d, down in zip(reversed(up), depths, strict=False)):  # pruned models (SSD-1B)
         config["reverse_transformer_layers_per_block"] = [d or 1 for d in up]
     return config | _labels(header, has_attention[0])
 
