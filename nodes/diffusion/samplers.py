@@ -199,7 +199,8 @@ class UniPcSolver(DiffusersSolver):
             solver_order=order, solver_type=variant, prediction_type=said, beta_schedule="scaled_linear", **noise
         )
         scheduler.set_timesteps(steps_wanted)
-        levels = torch.tensor([*sigmas[:-1], sigmas[-1] or self._END])
+        start = min(sigmas[0], noising.at(1e-4)) if noising.prediction == "flow" else sigmas[0]  # pure noise has no log SNR
+        levels = torch.tensor([start, *sigmas[1:-1], sigmas[-1] or self._END])
         scheduler.sigmas = levels
         scheduler.timesteps = noising.timestep(levels[:-1])
         scheduler.num_inference_steps = steps_wanted

@@ -11,6 +11,7 @@ from diffusers import (
     AutoencoderKL,
     ControlNetModel,
     DDIMScheduler,
+    FluxControlNetModel,
     FluxTransformer2DModel,
     SD3Transformer2DModel,
     T2IAdapter,
@@ -138,3 +139,24 @@ def flux(channels: int = 16, guidance: bool = True) -> FluxTransformer2DModel:
         axes_dims_rope=(4, 4, 8),
         guidance_embeds=guidance,
     ).eval()
+
+
+def flux_controlnet(transformer: FluxTransformer2DModel, seed: int = 5) -> FluxControlNetModel:
+    torch.manual_seed(seed)
+    net = FluxControlNetModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=32,
+        axes_dims_rope=(4, 4, 8),
+        guidance_embeds=transformer.config.guidance_embeds,
+    )
+    torch.manual_seed(seed)
+    for name, weight in net.named_parameters():
+        if "controlnet" in name:
+            torch.nn.init.normal_(weight, std=0.2)
+    return net.eval()

@@ -1,0 +1,226 @@
+"""Our loop against diffusers' stock pipelines: SDXL, Stable Diffusion 3, FLUX.1, bit for bit."""
+
+import diffusers
+import pytest
+import torch
+from torch import Tensor
+
+from nodes.diffusion.families import family_for
+from nodes.diffusion.guidance import Cfg
+from nodes.diffusion.loop import sample
+from nodes.diffusion.solver import DiffusersSolver
+from nodes.diffusion.transformers import pack, unpack
+from nodes.diffusion.types import Cond, Control, Family, Inpaint
+from tests.nodes.diffusion import tiny
+
+diffusers.utils.logging.set_verbosity_error()
+
+STEPS, SIZE = 6, 32
+IMAGE = torch.rand(1, 3, SIZE, SIZE, generator=tiny.seeded(9))
+HINT = torch.rand(1, 3, SIZE, SIZE, generator=tiny.seeded(10))
+MASK = torch.zeros(1, 1, SIZE, SIZE)
+MASK[..., 8:24, 8:24] = 1
+SMALL_MASK = torch.nn.functional.interpolate(MASK, size=(16, 16))
+EULER = diffusers.EulerDiscreteScheduler
+
+
+def same(ours: Tensor, theirs: Tensor) -> None:
+    assert theirs.std() > 0.1
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def run(pipe: object, **call: object) -> Tensor:
+    pipe.set_progress_bar_config(disable=True)
+    return pipe(output_type="latent", generator=tiny.seeded(), num_inference_steps=STEPS, **call).images
+
+
+def last(family: Family, method: DiffusersSolver, x: Tensor, positive: Cond, negative: Cond | None, scale: float, **rest: object) -> Tensor:
+    *_, step = sample(family, method, x, [positive], [] if negative is None else [negative], rule=Cfg(scale), **rest)
+    return step.x
+
+
+class Xl:
+    """SDXL at tiny size."""
+
+    unet, vae = tiny.sdxl(), tiny.vae()
+    sizes = {"time_ids": torch.tensor([[32.0, 32, 0, 0, 32, 32]])}
+    positive = Cond(tiny.noise(1, 1, 77, 64), tiny.noise(3, 1, 32), sizes)
+    negative = Cond(tiny.noise(2, 1, 77, 64), tiny.noise(4, 1, 32), sizes)
+    said = {
+        "prompt_embeds": positive.embeds, "negative_prompt_embeds": negative.embeds,
+        "pooled_prompt_embeds": positive.pooled, "negative_pooled_prompt_embeds": negative.pooled, "guidance_scale": 5.0,
+    }  # fmt: skip
+    family = family_for("sdxl", unet)
+
+    @classmethod
+    def stock(cls, kind: type, scheduler: object, parts: dict[str, object] | None = None, **call: object) -> Tensor:
+        encoders = {"text_encoder": None, "text_encoder_2": None, "tokenizer": None, "tokenizer_2": None}
+        pipe = kind(vae=cls.vae, unet=cls.unet, scheduler=scheduler, add_watermarker=False, **encoders, **(parts or {}))
+        return run(pipe, **(cls.said | call))
+
+    @classmethod
+    def solver(cls, kind: type = EULER, strength: float = 1.0, generator: torch.Generator | None = None) -> DiffusersSolver:
+        scheduler = tiny.scheduler(kind)
+        scheduler.set_timesteps(STEPS)
+        return DiffusersSolver(scheduler, scheduler.timesteps[STEPS - int(STEPS * strength) :], generator)
+
+    @classmethod
+    def final(cls, method: DiffusersSolver, x: Tensor, **rest: object) -> Tensor:
+        return last(cls.family, method, x, cls.positive, cls.negative, 5.0, **rest)
+
+
+@pytest.mark.parametrize("kind", [EULER, diffusers.DPMSolverMultistepScheduler, diffusers.EulerAncestralDiscreteScheduler])
+def test_sdxl_text_to_image_equals_the_stock_pipeline(kind: type) -> None:
+    theirs = Xl.stock(diffusers.StableDiffusionXLPipeline, tiny.scheduler(kind), height=SIZE, width=SIZE)
+    generator = tiny.seeded()
+    method = Xl.solver(kind, generator=generator)
+    x = method.begin(torch.zeros(1, 4, 16, 16), torch.randn(1, 4, 16, 16, generator=generator), full=True)
+    same(Xl.final(method, x), theirs)
+
+
+def test_sdxl_image_to_image_equals_the_stock_pipeline() -> None:
+    theirs = Xl.stock(diffusers.StableDiffusionXLImg2ImgPipeline, tiny.scheduler(EULER), image=IMAGE, strength=0.6, original_size=(32, 32), target_size=(32, 32))
+    method, generator = Xl.solver(strength=0.6), tiny.seeded()
+    latent = tiny.encode(Xl.vae, IMAGE * 2 - 1, generator)
+    same(Xl.final(method, method.begin(latent, torch.randn(latent.shape, generator=generator), full=False)), theirs)
+
+
+def test_sdxl_inpainting_equals_the_stock_pipeline() -> None:
+    theirs = Xl.stock(diffusers.StableDiffusionXLInpaintPipeline, tiny.scheduler(EULER), image=IMAGE, mask_image=MASK, strength=0.6, height=SIZE, width=SIZE)
+    method, generator = Xl.solver(strength=0.6), tiny.seeded()
+    latent = tiny.encode(Xl.vae, IMAGE * 2 - 1, generator)
+    drawn = torch.randn(latent.shape, generator=generator)
+    same(Xl.final(method, method.begin(latent, drawn, full=False), inpaint=Inpaint(latent, SMALL_MASK, drawn)), theirs)
+
+
+def test_sdxl_with_a_control_equals_the_stock_pipeline() -> None:
+    net = tiny.controlnet(Xl.unet)
+    theirs = Xl.stock(diffusers.StableDiffusionXLControlNetPipeline, tiny.scheduler(EULER), {"controlnet": net}, image=HINT, controlnet_conditioning_scale=0.8)
+    method = Xl.solver()
+    x = method.begin(torch.zeros(1, 4, 16, 16), torch.randn(1, 4, 16, 16, generator=tiny.seeded()), full=True)
+    same(Xl.final(method, x, controls=[Control(net, HINT, 0.8)]), theirs)
+
+
+def test_sdxl_hands_over_from_base_to_refiner_like_the_stock_pipelines() -> None:
+    half = Xl.stock(diffusers.StableDiffusionXLPipeline, tiny.scheduler(EULER), height=SIZE, width=SIZE, denoising_end=0.5)
+    theirs = Xl.stock(diffusers.StableDiffusionXLImg2ImgPipeline, tiny.scheduler(EULER), image=half, denoising_start=0.5, original_size=(32, 32), target_size=(32, 32))
+    method = Xl.solver()
+    kept = int((method.timesteps >= 500).sum())
+    x = method.begin(torch.zeros(1, 4, 16, 16), torch.randn(1, 4, 16, 16, generator=tiny.seeded()), full=True)
+    *_, stopped = sample(Xl.family, method, x, [Xl.positive], [Xl.negative], rule=Cfg(5.0), stop=kept)
+    same(stopped.x, half)
+    scheduler = tiny.scheduler(EULER)
+    scheduler.set_timesteps(STEPS)
+    refiner = DiffusersSolver(scheduler, scheduler.timesteps[kept:])
+    same(Xl.final(refiner, refiner.begin(stopped.latent, None, full=False)), theirs)
+
+
+class Three:
+    """Stable Diffusion 3 at tiny size."""
+
+    transformer, vae = tiny.sd3(), tiny.vae(4, flow=True)
+    positive, negative = Cond(tiny.noise(1, 1, 20, 32), tiny.noise(3, 1, 64)), Cond(tiny.noise(2, 1, 20, 32), tiny.noise(4, 1, 64))
+    family = family_for("sd3", transformer)
+
+    @classmethod
+    def stock(cls, kind: type, **call: object) -> Tensor:
+        encoders = dict.fromkeys(("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2", "text_encoder_3", "tokenizer_3"))
+        pipe = kind(transformer=cls.transformer, vae=cls.vae, scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0), **encoders)
+        return run(
+            pipe, prompt_embeds=cls.positive.embeds, negative_prompt_embeds=cls.negative.embeds, guidance_scale=5.0, height=SIZE, width=SIZE,
+            pooled_prompt_embeds=cls.positive.pooled, negative_pooled_prompt_embeds=cls.negative.pooled, **call,
+        )  # fmt: skip
+
+    @classmethod
+    def solver(cls, strength: float = 1.0) -> DiffusersSolver:
+        scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
+        scheduler.set_timesteps(STEPS)
+        return DiffusersSolver(scheduler, scheduler.timesteps[int(max(STEPS - min(STEPS * strength, STEPS), 0)) :])
+
+
+def test_sd3_text_to_image_equals_the_stock_pipeline() -> None:
+    theirs, method = Three.stock(diffusers.StableDiffusion3Pipeline), Three.solver()
+    x = method.begin(torch.zeros(1, 4, 16, 16), torch.randn(1, 4, 16, 16, generator=tiny.seeded()), full=True)
+    same(last(Three.family, method, x, Three.positive, Three.negative, 5.0), theirs)
+
+
+def test_sd3_image_to_image_equals_the_stock_pipeline() -> None:
+    theirs, method, generator = Three.stock(diffusers.StableDiffusion3Img2ImgPipeline, image=IMAGE, strength=0.6), Three.solver(0.6), tiny.seeded()
+    latent = tiny.encode(Three.vae, IMAGE * 2 - 1, generator)
+    x = method.begin(latent, torch.randn(latent.shape, generator=generator), full=False)
+    same(last(Three.family, method, x, Three.positive, Three.negative, 5.0), theirs)
+
+
+class Flux:
+    """FLUX.1 dev at tiny size."""
+
+    transformer, vae = tiny.flux(), tiny.vae(4, flow=True)
+    positive, negative = Cond(tiny.noise(1, 1, 20, 32), tiny.noise(3, 1, 32)), Cond(tiny.noise(2, 1, 20, 32), tiny.noise(4, 1, 32))
+    family = family_for("flux1", transformer).fitted((1, 4, 16, 16))
+
+    @classmethod
+    def stock(cls, kind: type, parts: dict[str, object] | None = None, **call: object) -> Tensor:
+        encoders = dict.fromkeys(("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"))
+        scheduler = diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0)
+        pipe = kind(transformer=cls.transformer, vae=cls.vae, scheduler=scheduler, **encoders, **(parts or {}))
+        said = {"prompt_embeds": cls.positive.embeds, "pooled_prompt_embeds": cls.positive.pooled, "guidance_scale": 3.5}
+        return unpack(run(pipe, height=SIZE, width=SIZE, **said, **call), 16, 16)
+
+    @classmethod
+    def solver(cls, strength: float = 1.0) -> DiffusersSolver:
+        import numpy as np
+        from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+
+        scheduler = diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0)
+        scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / STEPS, STEPS), mu=calculate_shift(64))
+        return DiffusersSolver(scheduler, scheduler.timesteps[int(max(STEPS - min(STEPS * strength, STEPS), 0)) :])
+
+    @classmethod
+    def start(cls, method: DiffusersSolver) -> Tensor:
+        return method.begin(torch.zeros(1, 4, 16, 16), torch.randn(1, 4, 16, 16, generator=tiny.seeded()), full=True)
+
+
+def test_flux_text_to_image_equals_the_stock_pipeline() -> None:
+    method = Flux.solver()
+    same(last(Flux.family, method, Flux.start(method), Flux.positive, None, 1.0), Flux.stock(diffusers.FluxPipeline))
+
+
+def test_flux_with_a_negative_prompt_equals_the_stock_pipeline() -> None:
+    said = {"negative_prompt_embeds": Flux.negative.embeds, "negative_pooled_prompt_embeds": Flux.negative.pooled, "true_cfg_scale": 4.0}
+    method = Flux.solver()
+    same(last(Flux.family, method, Flux.start(method), Flux.positive, Flux.negative, 4.0), Flux.stock(diffusers.FluxPipeline, **said))
+
+
+def test_flux_inpainting_equals_the_stock_pipeline() -> None:
+    theirs = Flux.stock(diffusers.FluxInpaintPipeline, image=IMAGE, mask_image=MASK, strength=0.8)
+    method, generator = Flux.solver(0.8), tiny.seeded()
+    latent = tiny.encode(Flux.vae, IMAGE * 2 - 1, generator)
+    drawn = torch.randn(latent.shape, generator=generator)
+    x = method.begin(latent, drawn, full=False)
+    same(last(Flux.family, method, x, Flux.positive, None, 1.0, inpaint=Inpaint(latent, SMALL_MASK, drawn)), theirs)
+
+
+def test_flux_with_a_control_equals_the_stock_pipeline() -> None:
+    net = tiny.flux_controlnet(Flux.transformer)
+    theirs = Flux.stock(diffusers.FluxControlNetPipeline, {"controlnet": net}, control_image=HINT, controlnet_conditioning_scale=0.7)
+    generator = tiny.seeded()
+    hint = tiny.encode(Flux.vae, HINT, generator)
+    drawn = torch.randn(1, 4, 16, 16, generator=generator)
+    method = Flux.solver()
+    x = method.begin(torch.zeros(1, 4, 16, 16), drawn, full=True)
+    same(last(Flux.family, method, x, Flux.positive, None, 1.0, controls=[Control(net, hint, 0.7)]), theirs)
+
+
+def test_flux_kontext_equals_the_stock_pipeline() -> None:
+    theirs = Flux.stock(diffusers.FluxKontextPipeline, image=IMAGE, _auto_resize=False, max_area=SIZE * SIZE)
+    with torch.no_grad():
+        picture = Flux.vae.encode(IMAGE * 2 - 1).latent_dist.mode()
+    picture = (picture - Flux.vae.config.shift_factor) * Flux.vae.config.scaling_factor
+    method = Flux.solver()
+    said = Cond(Flux.positive.embeds, Flux.positive.pooled, {"refs": [picture]})
+    same(last(Flux.family, method, Flux.start(method), said, None, 1.0), theirs)
+
+
+def test_packing_a_latent_and_unpacking_it_changes_nothing() -> None:
+    latent = tiny.noise(1, 2, 16, 6, 8)
+    assert torch.equal(unpack(pack(latent), 6, 8), latent)
