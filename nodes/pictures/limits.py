@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
+import psutil
 import torch
 from torch import Tensor
 
@@ -13,38 +11,6 @@ from nodegraph.errors import GraphError
 MAX_SIDE = 16384
 MAX_PIXELS = 178_956_970
 """Of one picture: 2 GB as float32 RGB. The size at which Pillow takes a file for a decompression bomb."""
-
-
-def free_bytes() -> int | None:
-    """Memory that may still be taken, as far as the system tells."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    if sys.platform == "win32":
-        return _free_on_windows()
-    try:  # macOS counts caches as used: take half of what is built in
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (ValueError, OSError, AttributeError):
-        return None
-
-
-def _free_on_windows() -> int | None:
-    import ctypes
-
-    class Status(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
-            (name, ctypes.c_ulonglong)
-            for name in ("total", "available", "page_total", "page_free", "virtual_total", "virtual_free", "extended")
-        ]
-
-    status = Status(length=ctypes.sizeof(Status))
-    if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):  # type: ignore[attr-defined,unused-ignore]
-        return int(status.available)
-    return None
 
 
 def check_size(width: int, height: int, batch: int = 1, channels: int = 3, copies: int = 3) -> None:
@@ -64,8 +30,8 @@ def check_size(width: int, height: int, batch: int = 1, channels: int = 3, copie
         raise GraphError(
             f"The picture would be {shown}. At most {MAX_SIDE} pixels a side and {MAX_PIXELS // 10**6} megapixels are possible. Make it smaller."
         )
-    needed, free = width * height * batch * channels * 4 * copies, free_bytes()
-    if free is not None and needed > free:
+    needed, free = width * height * batch * channels * 4 * copies, psutil.virtual_memory().available
+    if needed > free:
         raise GraphError(
             f"Pictures of {shown} need about {needed / 2**30:.1f} GB, and {free / 2**30:.1f} GB are free. Make them smaller, or fewer at once."
         )

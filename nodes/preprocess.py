@@ -1,0 +1,217 @@
+"""What ControlNets are shown: lines, edges, tones and surfaces of a picture. No model and no download is needed for any of these."""
+
+from typing import Annotated, Literal
+
+from nodegraph.node import Advanced, Randomize, Range, Unit, node
+from nodes.types import Image, Mask
+
+Fraction = Annotated[float, Range(0, 1, step=0.01), Unit("%")]
+
+
+@node("preprocess/canny", title="Canny edges", keywords=("controlnet", "lines", "outline", "edge detection"))
+def canny_edges(
+    image: Image,
+    low: Annotated[float, Range(0.01, 0.99, step=0.01)] = 0.4,
+    high: Annotated[float, Range(0.01, 0.99, step=0.01)] = 0.8,
+    blur: Annotated[float, Range(0, 16, step=0.5), Unit("px"), Advanced()] = 0.0,
+) -> Image:
+    """Thin white edges on black, for a Canny ControlNet.
+
+    Args:
+        low: An edge goes on as long as it is stronger than this. Lower gives longer lines. 0.4 is the usual 100 of 255.
+        high: An edge begins where it is stronger than this. Lower gives more lines. 0.8 is the usual 200 of 255.
+        blur: Softens the picture before, so that fine texture gives no edges.
+    """
+    from nodegraph.errors import GraphError
+    from nodes.pictures.edges import as_image, canny
+    from nodes.pictures.masks import blurred
+
+    if low > high:
+        raise GraphError(f"'low' is {low:g} and must not be above 'high', which is {high:g}. Lower it.", input="low")
+    return Image(as_image(canny(blurred(image.pixels, blur), low, high)))
+
+
+@node("preprocess/line-art", title="Line art", keywords=("controlnet", "lineart", "drawing", "ink", "pencil", "xdog", "sketch"))
+def line_art(
+    image: Image,
+    width: Annotated[float, Range(0.3, 16, step=0.1), Unit("px")] = 1.0,
+    level: Fraction = 0.5,
+    hardness: Annotated[float, Range(0.5, 100, step=0.5, log=True), Advanced()] = 10.0,
+    dark_on_white: bool = False,
+) -> Image:
+    """Draw a picture with a pen: lines and dark areas, for a line-art ControlNet or as a picture of its own.
+
+    Args:
+        width: Of the finest lines. Larger leaves details out.
+        level: How dark something must be to become ink. More is blacker.
+        hardness: Low gives pencil tones, high pure black and white.
+        dark_on_white: As on paper. ControlNets want it off: white lines on black.
+    """
+    from nodes.pictures.edges import as_image, lines
+
+    drawn = lines(image.pixels, width, level, hardness=hardness)
+    return Image(as_image(1 - drawn if dark_on_white else drawn))
+
+
+@node("preprocess/scribble", title="Scribble", keywords=("controlnet", "sketch", "doodle", "strokes"))
+def scribble(
+    image: Image,
+    width: Annotated[float, Range(0.5, 32, step=0.5), Unit("px")] = 3.0,
+    thickness: Annotated[int, Range(1, 64), Unit("px")] = 6,
+    specks: Annotated[int, Range(0, 10_000), Advanced()] = 40,
+) -> Image:
+    """The main contours as thick strokes, as if drawn by hand, for a scribble ControlNet. It leaves a model much freedom.
+
+    Args:
+        width: Size of what is left out. Larger gives fewer strokes.
+        thickness: Of the strokes.
+        specks: Strokes of fewer pixels go.
+    """
+    from nodes.pictures.edges import as_image
+    from nodes.pictures.edges import scribble as strokes
+
+    return Image(as_image(strokes(image.pixels, width, thickness, specks)))
+
+
+@node("preprocess/soft-edges", title="Soft edges", keywords=("controlnet", "hed", "pidinet", "softedge", "gradient"))
+def soft_edges(
+    image: Image,
+    detail: Annotated[float, Range(0.3, 16, step=0.1), Unit("px")] = 1.0,
+    gain: Annotated[float, Range(0.1, 10, step=0.1, log=True)] = 1.0,
+) -> Image:
+    """Soft white edges on black, strong where colours change strongly, for a soft-edge (HED) ControlNet.
+
+    Args:
+        detail: Size of the finest edges. Larger is calmer.
+        gain: Brightness of the edges.
+    """
+    from nodes.pictures.edges import as_image
+    from nodes.pictures.edges import soft_edges as edges
+
+    return Image(as_image(edges(image.pixels, detail, gain)))
+
+
+@node("preprocess/threshold", title="Threshold", keywords=("controlnet", "black and white", "binary", "otsu"))
+def threshold(image: Image, level: Fraction = 0.5, automatic: bool = False) -> Image:
+    """Pure black and white.
+
+    Args:
+        level: What is brighter becomes white.
+        automatic: Find the level that parts light from dark best, for each picture.
+    """
+    import torch
+
+    from nodes.pictures.edges import as_image, otsu
+    from nodes.pictures.filters import REC_601, luma
+
+    grey = luma(image.pixels, REC_601)
+    levels = torch.tensor(otsu(grey)).view(-1, 1, 1, 1) if automatic else level
+    return Image(as_image((grey > levels).float()))
+
+
+@node("preprocess/tile", title="Tile blur", keywords=("controlnet", "blur", "upscale", "detail"))
+def tile_blur(image: Image, factor: Annotated[float, Range(1, 32, step=0.5)] = 4.0, smooth: bool = True) -> Image:
+    """Take the detail out of a picture and keep its size, for a tile or blur ControlNet that paints new detail.
+
+    Args:
+        factor: Details smaller than so many pixels go. 4 is usual, 8 leaves much freedom.
+        smooth: Off leaves visible squares, as a very small picture shows them.
+    """
+    from nodes.pictures.resize import resized, rounded
+
+    h, w = image.pixels.shape[-2:]
+    small = resized(image.pixels, rounded(w / factor), rounded(h / factor), "area")
+    return Image(resized(small, w, h, "bicubic" if smooth else "nearest"))
+
+
+@node(
+    "preprocess/palette", title="Colour palette", keywords=("controlnet", "t2i color", "quantize", "posterize", "reduce colors", "dither")
+)
+def colour_palette(
+    image: Image,
+    colors: Annotated[int, Range(2, 256)] = 8,
+    block: Annotated[int, Range(1, 256), Unit("px")] = 1,
+    dither: Annotated[bool, Advanced()] = False,
+) -> Image:
+    """Reduce a picture to a few colours, to hand on its mood: for a colour adapter, as a poster, or as pixel art.
+
+    Args:
+        colors: At most so many.
+        block: Size of the squares. 64 is what colour adapters were trained with, 1 keeps the forms.
+        dither: Mix colours by dots instead of sharp borders.
+    """
+    from nodes.pictures.edges import palette
+    from nodes.pictures.resize import resized, rounded
+
+    h, w = image.pixels.shape[-2:]
+    small = resized(image.pixels, rounded(w / block), rounded(h / block), "area") if block > 1 else image.pixels
+    return Image(resized(palette(small, colors, dither), w, h, "nearest"))
+
+
+@node("preprocess/normal-from-depth", title="Normals from depth", keywords=("controlnet", "normal map", "bump", "surface", "relief"))
+def normals_from_depth(
+    depth: Image,
+    strength: Annotated[float, Range(0.01, 20, step=0.1, log=True)] = 1.0,
+    smooth: Annotated[float, Range(0, 32, step=0.5), Unit("px"), Advanced()] = 1.0,
+    near_is_white: bool = True,
+    background: Annotated[float, Range(0, 1, step=0.01), Unit("%"), Advanced()] = 0.0,
+) -> Image:
+    """Turn a depth map into a normal map, for a normal ControlNet or for relief in a 3D program.
+
+    Red grows to the right, green upwards, blue towards you.
+
+    Args:
+        depth: A grey picture of how near things are.
+        strength: How steep the surface becomes.
+        smooth: Softens the depth before, which takes away steps.
+        near_is_white: Off for maps in which near things are dark.
+        background: What is farther away than this becomes flat.
+    """
+    import torch
+
+    from nodes.pictures.edges import normals
+    from nodes.pictures.filters import luma
+
+    near = luma(depth.pixels)
+    near = near if near_is_white else 1 - near
+    made = normals(near, strength, smooth)
+    flat = torch.tensor([0.5, 0.5, 1.0]).view(1, 3, 1, 1).expand_as(made)
+    return Image(torch.where(near < background, flat, made))
+
+
+@node("preprocess/shuffle", title="Shuffle content", keywords=("controlnet", "style", "warp", "liquify", "recolor"))
+def shuffle_content(image: Image, size: Fraction = 0.4, seed: Annotated[int, Range(0, 2**64 - 1), Randomize()] = 0) -> Image:
+    """Stir a picture like liquid: its colours and textures stay, its forms go. For a shuffle ControlNet, to take over a style.
+
+    Args:
+        size: Of the waves, as a share of the picture.
+        seed: Another number stirs otherwise.
+    """
+    import torch
+
+    from nodes.pictures.edges import shuffled
+
+    return Image(shuffled(image.pixels, size, torch.Generator().manual_seed(seed)))
+
+
+@node("preprocess/fill-masked", title="Fill masked area", keywords=("inpaint", "erase", "remove object", "heal", "infill"))
+def fill_masked_area(
+    image: Image,
+    mask: Mask,
+    way: Literal["blend in", "follow edges", "blur", "grey"] = "blend in",
+    grow: Annotated[int, Range(0, 128), Unit("px"), Advanced()] = 2,
+) -> Image:
+    """Fill what a mask marks from its surroundings, so that a sampler that starts there at part strength does not bring the old thing back.
+
+    Args:
+        mask: What to fill; above one half counts.
+        way: "blend in" (Telea) and "follow edges" (Navier-Stokes) suit small areas, "blur" large ones, "grey" gives no hint at all.
+        grow: Fill so much more on each side, to take away the rim of what was there.
+    """
+    from nodes.pictures.edges import filled
+    from nodes.pictures.limits import fitted_mask, paired
+    from nodes.pictures.masks import grown
+
+    values = fitted_mask(mask.values, *image.pixels.shape[-2:], batch=len(image.pixels))
+    pixels, values = paired(image.pixels, values)
+    return Image(filled(pixels, grown((values > 0.5).float(), grow), way))
