@@ -89,9 +89,7 @@ def draw(
     if load is not None or save is not None:
         said = {"cond": positive, "uncond": negative, "perturbed": positive, **(prompts or {})}
         keys = step_keys(model_key, family, solver, x, said, rule, controls, inpaint, **given)
-    resume = None
-    if keys is not None and load is not None:  # the last step is always drawn: without it there would be no Step to yield
-        resume = next((state for key in reversed(keys[:-1]) if (state := load(key)) is not None), None)
+    resume = None if keys is None or load is None else next((state for key in reversed(keys) if (state := load(key)) is not None), None)
     finished = sample(family, solver, x, positive, negative, rule=rule, controls=controls, inpaint=inpaint, prompts=prompts, resume=resume, **given)
     for step in finished:
         if keys is not None and save is not None and (resume is None or step.i - start_step >= resume.done):
