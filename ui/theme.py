@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QByteArray, QEasingCurve, QObject, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontMetricsF, QIcon, QIconEngine, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QApplication, QStyleFactory
@@ -99,6 +99,10 @@ class Theme:
     def port_color(self, type_name: str, alpha: float | None = None) -> QColor:
         return self.color("port." + self.port_kind(type_name), alpha)
 
+    def port_color_of(self, kind: str) -> QColor:
+        """A port's colour by its kind (a key of `port_shapes`)."""
+        return self.color("port." + kind)
+
     def category_token(self, category: str) -> str:
         """The colour token of a node's category; sub-categories ("image/filter") take their parent's, unknown ones grey."""
         head = category.split("/", 1)[0]
@@ -110,6 +114,15 @@ class Theme:
     def milliseconds(self, name: str) -> int:
         """How long a movement takes; 0 for all of them under reduced motion."""
         return 0 if self.reduced_motion else int(self.motion[name])
+
+
+def easing(name: str) -> QEasingCurve:
+    """A curve by its token: "easing_out" or "easing_in_out"."""
+    return QEasingCurve(getattr(QEasingCurve.Type, tokens()["motion"][name]))
+
+
+def color_of(rgba: int) -> QColor:
+    return QColor.fromRgba(rgba)
 
 
 def category_icon(category: str) -> str:

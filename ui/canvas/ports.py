@@ -4,17 +4,15 @@ the type that really flows through each port, and why a link would not fit."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-
 from nodegraph.graph import REROUTE, Graph, Link, Node, Subgraph
-from nodegraph.spec import ANY, Input, NodeSpec, Output
+from nodegraph.spec import ANY, Input, NodeSpec, Output, accepts
+from nodegraph.subgraphs import spec_of
 from ui.canvas.model import PortRef
 
 REROUTE_SPEC = NodeSpec(
     REROUTE, 1, "Reroute", "", "Lead a link another way.", "", (Input("input", ANY, variable="T"),), (Output("output", ANY, variable="T"),)
 )
 WORDS = {"int": "a whole number", "float": "a number", "bool": "on or off", "str": "text", "path": "a file", ANY: "anything"}
-WIDENS = {("int", "float"), ("bool", "int"), ("bool", "float"), ("path", "str"), ("str", "path")}
 
 
 def in_words(type_name: str) -> str:
@@ -24,11 +22,6 @@ def in_words(type_name: str) -> str:
     if type_name in ("Conditioning", "Sigmas"):
         return type_name
     return ("an " if type_name[:1] in "AEIOU" else "a ") + type_name
-
-
-def fits(source: str, target: str) -> bool:
-    """Whether a value of one type may travel into an input of another."""
-    return source == target or ANY in (source, target) or (source, target) in WIDENS
 
 
 class Ports:
@@ -43,7 +36,7 @@ class Ports:
 
     def refreshed(self, graph: Graph, root: Graph, specs: Mapping[str, NodeSpec]) -> Ports:
         made = Ports(graph, root, specs)
-        if specs is self.specs:
+        if root.subgraphs is self.root.subgraphs:
             made._definitions = self._definitions
         if graph.incoming is self.graph.incoming and graph.nodes.keys() == self.graph.nodes.keys() and root.subgraphs is self.root.subgraphs:
             made._types = self._types
@@ -71,19 +64,7 @@ class Ports:
         known = self._definitions.get(name)
         if known is not None and known[0] is definition:
             return known[1]
-        inner = Ports(definition.graph, self.root, self.specs)
-        inputs: list[Input] = []
-        for promoted in definition.inputs:
-            made = Input(promoted.name, ANY)
-            for node_id, input_name in promoted.targets[:1]:
-                node = definition.graph.nodes.get(node_id)
-                source = inner.spec(node).by_name.get(input_name) if node else None
-                if node is not None and source is not None:
-                    default = node.values.get(input_name, source.default)
-                    made = replace(source, name=promoted.name, default=default, type=inner.input_type(node_id, input_name), variable="")
-            inputs.append(made)
-        outputs = [Output(o.name, inner.output_type(o.node, o.output) if o.node in definition.graph.nodes else ANY) for o in definition.outputs]
-        spec = NodeSpec("subgraph/" + name, 1, definition.title or name, "subgraph", definition.help.partition("\n")[0], definition.help, tuple(inputs), tuple(outputs))
+        spec = spec_of(name, self.root, self.specs)
         self._definitions[name] = (definition, spec)
         return spec
 
@@ -161,7 +142,7 @@ class Ports:
         if free.node in above:
             return "That would close a loop."
         gives, takes = self.output_type(output.node, output.name), self.input_type(input.node, input.name)
-        if fits(gives, takes):
+        if accepts(takes, gives):
             return None
         if fixed is output:
             return f"‘{input.name}’ takes {in_words(takes)}. This link carries {in_words(gives)}."

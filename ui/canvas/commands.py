@@ -1,0 +1,582 @@
+"""What the keys and menus of the canvas do, and what double clicks, cursors, tips and hints say there."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QMimeData, QPointF, QRectF, Qt
+from PySide6.QtGui import QGuiApplication
+
+from nodegraph import graphfile
+from nodegraph.errors import GraphError
+from nodegraph.graph import Graph, Group, Link, Mode, Rect
+from nodegraph.subgraphs import gathered, scattered
+from ui.canvas import edits
+from ui.canvas.anatomy import HEADER, Row, shows_advanced
+from ui.canvas.arrange import Edge, Moves, aligned, arranged, distributed
+from ui.canvas.gestures import ALT, Pointer, edges_of
+from ui.canvas.model import Target
+from ui.canvas.node_item import NodeItem
+from ui.canvas.ports import in_words
+
+if TYPE_CHECKING:
+    from ui.canvas.view import GraphView
+
+CLIP_MIME = "application/x-nodegraph"
+CLIP_META = "clipboard_incoming"  # links from nodes outside the copied ones, in the text's meta
+MODES: dict[str, tuple[str, Mode]] = {"mute": ("Mute", "muted"), "bypass": ("Bypass", "bypassed")}
+
+
+class Commands:
+    """One method a key; `trigger` finds it by the action's id."""
+
+    def __init__(self, view: GraphView) -> None:
+        self.view = view
+        self.scene = view.graph_scene
+
+    def trigger(self, action: str) -> bool:
+        name = action.removeprefix("canvas.")
+        if name.startswith("align_"):
+            return self._align(name.removeprefix("align_"))
+        if name.startswith("nudge_"):
+            return self._nudge(name.removeprefix("nudge_"))
+        if name in MODES:
+            return self._mode(name)
+        method: Callable[[], bool | None] | None = getattr(self, f"do_{name}", None)
+        if method is None:
+            raise KeyError(f"The canvas knows no action '{action}'.")
+        return method() is not False
+
+    # -- what they act on
+
+    @property
+    def graph(self) -> Graph:
+        return self.view.document.graph
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        return self.view.document.selection
+
+    def chosen_nodes(self) -> list[str]:
+        """Ids of the selected nodes, from left to right; the members of a selected group count too."""
+        graph, found = self.graph, set(self.chosen)
+        for name in self.chosen & graph.groups.keys():
+            found |= self.scene.members_of(name)
+        return sorted((n for n in found if n in graph.nodes), key=lambda n: (self.scene.nodes[n].x(), self.scene.nodes[n].y()))
+
+    def boxes(self, ids: Iterable[str] | None = None) -> dict[str, Rect]:
+        found: dict[str, Rect] = {}
+        for items in (self.scene.nodes, self.scene.notes, self.scene.groups):
+            for name, item in items.items():
+                if ids is None or name in ids:
+                    r = item.rect()
+                    found[name] = (r.x(), r.y(), r.width(), r.height())
+        return found
+
+    # -- clipboard
+
+    def do_copy(self) -> bool:
+        """As text: it pastes into another window, a chat, or a file."""
+        ids = self.chosen | frozenset(self.chosen_nodes())
+        if not ids:
+            return False
+        fragment = self.graph.fragment(ids)
+        if self.graph is not self.view.document.root:
+            used = self.view.document.root.fragment(()).subgraphs
+            fragment = fragment if fragment.subgraphs or not used else fragment
+        incoming = [list(link) for name in fragment.nodes for link in self.graph.incoming.get(name, ()) if link.source not in fragment.nodes]
+        if incoming:
+            fragment = fragment.with_meta(**{CLIP_META: incoming})
+        text = graphfile.dumps(fragment)
+        data = QMimeData()
+        data.setText(text)
+        data.setData(CLIP_MIME, text.encode())
+        QGuiApplication.clipboard().setMimeData(data)
+        return True
+
+    def do_cut(self) -> bool:
+        return self.do_copy() and self.do_delete()
+
+    def do_paste(self, linked: bool = False) -> bool:
+        data = QGuiApplication.clipboard().mimeData()
+        if data is None or not (data.hasFormat(CLIP_MIME) or data.hasText()):
+            return False
+        text = bytes(data.data(CLIP_MIME).data()) if data.hasFormat(CLIP_MIME) else data.text().encode()
+        if not text.lstrip().startswith(b"{"):
+            self.view.message.emit("The clipboard holds no nodes.")
+            return False
+        try:
+            fragment = graphfile.parse(text, "The clipboard")
+        except GraphError as error:
+            self.view.message.emit(error.message)
+            return False
+        return self.paste_fragment(fragment, linked)
+
+    def paste_fragment(self, fragment: Graph, linked: bool = False, at: QPointF | None = None) -> bool:
+        """Add a graph to this one, at the pointer, and select it."""
+        kept = fragment.meta.get(CLIP_META, ()) if linked else ()
+        incoming = [Link(*map(str, item)) for item in kept if isinstance(item, list | tuple) and len(item) == 4]
+        place = at or self.view.cursor_place()
+        corner = (edits.snapped(place.x(), 8), edits.snapped(place.y(), 8))
+        ports, made = self.scene.ports, dict[str, str]()
+
+        def change(graph: Graph) -> Graph:
+            graph, names = edits.pasted(graph, ports, fragment, corner, incoming)
+            made.update(names)
+            return graph
+
+        if not self.view.edit("Paste", change):
+            return False
+        self.view.document.select(made.values())
+        return bool(made)
+
+    def do_paste_linked(self) -> bool:
+        return self.do_paste(linked=True)
+
+    def do_duplicate(self, with_inputs: bool = False) -> bool:
+        ids = set(self.chosen) | set(self.chosen_nodes())
+        if not ids:
+            return False
+        ports, made = self.scene.ports, dict[str, str]()
+
+        def change(graph: Graph) -> Graph:
+            graph, names = edits.duplicated(graph, ports, ids, 32, 32, with_inputs)
+            made.update(names)
+            return graph
+
+        if self.view.edit("Duplicate", change):
+            self.view.document.select(made.values())
+        return True
+
+    def do_duplicate_linked(self) -> bool:
+        return self.do_duplicate(with_inputs=True)
+
+    def do_delete(self, heal: bool = False) -> bool:
+        ids, links, ports = self.chosen, self.view.selected_links, self.scene.ports
+        if not ids and not links:
+            return False
+        self.view.select_links(())
+        self.view.edit("Delete", lambda graph: edits.deleted(graph, ports, ids, links, heal))
+        if any(name in self.graph.nodes for name in ids):
+            self.view.message.emit("Pinned nodes stay. Press P to unpin them first.")
+        return True
+
+    def do_delete_healing(self) -> bool:
+        return self.do_delete(heal=True)
+
+    # -- add
+
+    def do_search(self) -> None:
+        self.view.node_search_requested.emit(self.view.cursor_place(), None)
+
+    def do_add_note(self) -> None:
+        place = self.view.cursor_place()
+        made: list[str] = []
+
+        def change(graph: Graph) -> Graph:
+            graph, name = edits.with_note_at(graph, (edits.snapped(place.x(), 8), edits.snapped(place.y(), 8)))
+            made.append(name)
+            return graph
+
+        if self.view.edit("Add a note", change):
+            self.view.document.select(made)
+            self.view.editor.edit_note(made[0])
+
+    def do_group(self) -> bool:
+        names = self.chosen_nodes()
+        around = self.scene.content_rect(set(names) | (self.chosen & self.graph.notes.keys()))
+        if around.isEmpty():
+            return False
+        made: list[str] = []
+
+        def change(graph: Graph) -> Graph:
+            graph, name = edits.grouped(graph, names, (around.x(), around.y(), around.width(), around.height()))
+            made.append(name)
+            return graph
+
+        if self.view.edit("Group", change):
+            self.view.document.select(made)
+            self.view.editor.edit_title(made[0])
+        return True
+
+    def do_ungroup(self) -> bool:
+        ids = self.chosen
+        instances = [n for n in ids if n in self.graph.nodes and self.graph.nodes[n].subgraph]
+        if instances and not ids & self.graph.groups.keys():
+            return self._scatter(instances)
+        return self.view.edit("Ungroup", lambda graph: edits.ungrouped(graph, ids)) if ids else False
+
+    def _scatter(self, instances: list[str]) -> bool:
+        subgraphs = self.view.document.root.subgraphs
+        made: set[str] = set()
+
+        def change(graph: Graph) -> Graph:
+            for name in instances:
+                graph, new = scattered(_with_definitions(graph, subgraphs), name)
+                made.update(new)
+            return graph
+
+        if self.view.edit("Unpack subgraph", change):
+            self.view.document.select(made)
+        return True
+
+    def do_to_subgraph(self) -> bool:
+        names = self.chosen_nodes()
+        if not names:
+            return False
+        if self.graph is not self.view.document.root:
+            self.view.message.emit("Make subgraphs in the outer graph, then put them inside.")
+            return False
+        specs, made = self.view.document.specs, list[str]()
+
+        def change(graph: Graph) -> Graph:
+            graph, name = gathered(graph, names, "Subgraph", specs)
+            made.append(name)
+            return graph
+
+        if self.view.edit("Make a subgraph", change):
+            self.view.document.select(made)
+            self.view.editor.edit_title(made[0])
+        return True
+
+    # -- select
+
+    def do_select_all(self) -> None:
+        graph = self.graph
+        self.view.document.select({*graph.nodes, *graph.groups, *graph.notes})
+
+    def do_select_none(self) -> None:
+        self.view.document.select(())
+        self.view.select_links(())
+
+    def do_select_invert(self) -> None:
+        self.view.document.select(self.graph.nodes.keys() - self.chosen)
+
+    def do_select_upstream(self) -> None:
+        self.view.document.select(self.chosen | self.graph.upstream(*self.chosen_nodes()))
+
+    def do_select_downstream(self) -> None:
+        self.view.document.select(self.chosen | self.graph.downstream(*self.chosen_nodes()))
+
+    def do_next_node(self) -> bool:
+        return self._step({link.target for name in self.chosen_nodes()[-1:] for link in self.scene.ports.outgoing(name)}, first=True)
+
+    def do_previous_node(self) -> bool:
+        return self._step({link.source for name in self.chosen_nodes()[:1] for link in self.graph.incoming.get(name, ())}, first=False)
+
+    def _step(self, names: set[str], first: bool) -> bool:
+        """Go along a link; from nothing, to the first or last node."""
+        items = [self.scene.nodes[n] for n in names] if self.chosen_nodes() else list(self.scene.nodes.values())
+        if not items:
+            return False
+        pick = min if first else max
+        best = pick(items, key=lambda item: (item.x(), -item.y())) if not self.chosen_nodes() else min(items, key=lambda item: item.y())
+        self.view.show_node(best.node.id)
+        return True
+
+    # -- nodes
+
+    def _mode(self, name: str) -> bool:
+        label, mode = MODES[name]
+        ids = self.chosen
+        return self.view.edit(label, lambda graph: edits.with_mode(graph, ids, mode)) if ids else False
+
+    def do_fold(self) -> bool:
+        ids = self.chosen
+        return self.view.edit("Fold", lambda graph: edits.folded(graph, ids)) if ids else False
+
+    def do_advanced(self) -> bool:
+        names = self.chosen_nodes()
+        if not names:
+            return False
+        wanted = not all(shows_advanced(self.graph.nodes[n]) for n in names)
+
+        def change(graph: Graph) -> Graph:
+            for name in names:
+                graph = edits.with_extra(graph, name, "show_advanced", wanted or None)
+            return graph
+
+        return self.view.edit("Show advanced rows" if wanted else "Hide advanced rows", change)
+
+    def do_pin(self) -> bool:
+        names = self.chosen_nodes()
+        return self.view.edit("Pin", lambda graph: edits.pinned(graph, names)) if names else False
+
+    def do_rename(self) -> bool:
+        ids = [n for n in self.chosen if n in self.graph.nodes or n in self.graph.groups]
+        if not ids:
+            notes = [n for n in self.chosen if n in self.graph.notes]
+            return self.view.editor.edit_note(notes[0]) if notes else False
+        return self.view.editor.edit_title(ids[0])
+
+    def do_detach(self) -> bool:
+        names, ports = self.chosen_nodes(), self.scene.ports
+        return self.view.edit("Detach", lambda graph: edits.detached(graph, ports, names)) if names else False
+
+    def do_edit_value(self) -> bool:
+        names = self.chosen_nodes()
+        return self.view.editor.edit_first(names[0]) if names else False
+
+    def do_open(self) -> bool:
+        name = next((n for n in self.chosen_nodes() if self.graph.nodes[n].subgraph), None)
+        if name is None:
+            return False
+        self.view.open_subgraph.emit(name)
+        return True
+
+    def do_link_selected(self) -> bool:
+        names, ports = self.chosen_nodes(), self.scene.ports
+        place = {n: self.scene.nodes[n].x() for n in names}
+        return self.view.edit("Link", lambda graph: edits.with_links_among(graph, ports, names, place)) if len(names) > 1 else False
+
+    def do_hide_links(self) -> bool:
+        links: set[Link] = set(self.view.selected_links)
+        if not links:
+            links = {wire.link for wire in self.scene.links.wires_of(self.chosen_nodes())}
+        if not links:
+            return False
+        return self.view.edit("Hide links", lambda graph: edits.with_links_hidden(graph, links))
+
+    # -- view
+
+    def do_frame_selection(self) -> None:
+        self.view.frame_selection()
+
+    def do_frame_all(self) -> None:
+        self.view.frame_all()
+
+    def do_zoom_in(self) -> None:
+        self.view.zoom_step(1)
+
+    def do_zoom_out(self) -> None:
+        self.view.zoom_step(-1)
+
+    def do_zoom_100(self) -> None:
+        self.view.zoom_to(1.0)
+
+    def do_minimap(self) -> None:
+        self.view.set_options(minimap=not self.view.minimap.isVisible())
+
+    def do_focus_links(self) -> None:
+        self.view.set_options(focus_links=not self.scene.focus_links)
+
+    def do_snap(self) -> None:
+        self.view.set_options(snap=not self.view.snap)
+        self.view.message.emit("Nodes snap to the grid." if self.view.snap else "Nodes move freely.")
+
+    # -- arrange
+
+    def _apply(self, label: str, moves: Moves) -> bool:
+        boxes = self.boxes(moves.keys())
+        if not moves:
+            return False
+        pinned = {n for n in moves if n in self.graph.nodes and self.graph.nodes[n].pinned}
+
+        def change(graph: Graph) -> Graph:
+            for name, (x, y) in moves.items():
+                if name not in pinned:
+                    x, y = (edits.snapped(x, 8), edits.snapped(y, 8)) if self.view.snap else (x, y)
+                    dx, dy = x - boxes[name][0], y - boxes[name][1]
+                    if dx or dy:
+                        graph = graph.moved([name], dx, dy)
+            return graph
+
+        return self.view.edit(label, change)
+
+    def _align(self, edge: str) -> bool:
+        kinds: dict[str, Edge] = {"left": "left", "right": "right", "top": "top", "bottom": "bottom", "center": "center", "middle": "middle"}
+        return self._apply("Align", aligned(self.boxes(self.chosen), kinds[edge]))
+
+    def do_distribute_h(self) -> bool:
+        return self._apply("Distribute", distributed(self.boxes(self.chosen), horizontal=True))
+
+    def do_distribute_v(self) -> bool:
+        return self._apply("Distribute", distributed(self.boxes(self.chosen), horizontal=False))
+
+    def do_layout(self) -> bool:
+        """Lay out the selected nodes, or all; groups close around their members again."""
+        names = self.chosen_nodes()
+        boxes = self.boxes(self.graph.nodes)
+        moves = arranged(self.graph, boxes, names if len(names) > 1 else None)
+        if not moves:
+            return False
+        sizes = {name: (boxes[name][2], boxes[name][3]) for name in boxes}
+        pinned = {n for n in moves if self.graph.nodes[n].pinned}
+
+        def change(graph: Graph) -> Graph:
+            for name, (x, y) in moves.items():
+                if name not in pinned:
+                    graph = graph.moved([name], x - boxes[name][0], y - boxes[name][1])
+            for group in list(graph.groups.values()):
+                if group.members & moves.keys():
+                    graph = graph.with_group(_around(graph, group, sizes))
+            return graph
+
+        done = self.view.edit("Arrange", change)
+        if done and len(names) <= 1:
+            self.view.frame_all()
+        return done
+
+    def _nudge(self, way: str) -> bool:
+        ids = set(self.chosen) | set(self.chosen_nodes())
+        ids = {n for n in ids if n not in self.graph.nodes or not self.graph.nodes[n].pinned}
+        if not ids:
+            amount = {"left": (-64, 0), "right": (64, 0), "up": (0, -64), "down": (0, 64)}[way]
+            self.view.pan(*amount)
+            return True
+        dx, dy = {"left": (-8, 0), "right": (8, 0), "up": (0, -8), "down": (0, 8)}[way]
+        return self.view.edit("Move", lambda graph: graph.moved(ids, dx, dy), merge="nudge:" + ",".join(sorted(ids)))
+
+    # -- clicks
+
+    def double_click(self, pointer: Pointer) -> bool:
+        """What a double click does; False when the second press is an ordinary one."""
+        target = self.scene.hit(pointer.scene, self.view.zoom)
+        if target.kind == "canvas":
+            self.view.node_search_requested.emit(pointer.scene, None)
+        elif target.kind == "value":
+            item = self.scene.nodes[target.id]
+            row = next((row for row in item.anatomy.rows if row.name == target.name), None)
+            if row is None or row.kind in ("toggle", "advanced"):
+                return False
+            return self.view.editor.edit_row(item, row)
+        elif target.kind == "node":
+            node = self.graph.nodes[target.id]
+            if node.subgraph:
+                self.view.open_subgraph.emit(target.id)
+            elif pointer.scene.y() - self.scene.nodes[target.id].y() <= HEADER or node.folded:
+                return self.view.editor.edit_title(target.id)
+            else:
+                return False
+        elif target.kind == "group":
+            if pointer.held & ALT:
+                return self.view.editor.edit_title(target.id)
+            self.view.edit("Fold", lambda graph: edits.folded(graph, [target.id]))
+        elif target.kind == "note":
+            return self.view.editor.edit_note(target.id)
+        else:
+            return False
+        return True
+
+    def work_row(self, item: NodeItem, row: Row) -> None:
+        """A click on a row that is not a number."""
+        name, key = item.node.id, row.name
+        if row.kind == "toggle":
+            value = not row.on
+            self.view.edit(f"Change {row.label}", lambda graph: graph.with_value(name, key, value))
+        elif row.kind == "advanced":
+            wanted = None if row.on else True
+            self.view.edit("Show advanced rows" if wanted else "Hide advanced rows", lambda graph: edits.with_extra(graph, name, "show_advanced", wanted))
+        elif row.kind == "seed":
+            place = self.view.viewport().mapFromGlobal(self.view.cursor().pos())
+            self._click_seed(item, row, self.view.mapToScene(place))
+        elif row.kind == "drawing":
+            self.view.drawing_requested.emit(name, key)
+        else:
+            self.view.editor.edit_row(item, row)
+
+    def _click_seed(self, item: NodeItem, row: Row, place: QPointF) -> None:
+        if place.x() - item.x() < item.anatomy.width - 36 or row.input is None:
+            return  # only the dice draws; a double click types
+        self.draw_seed(item.node.id, row)
+
+    def draw_seed(self, node_id: str, row: Row) -> None:
+        """A new seed, inside the input's range."""
+        limits = row.input.range if row.input is not None else None
+        low, high = (int(limits.min), int(limits.max)) if limits is not None else (0, 2**32 - 1)
+        value = random.SystemRandom().randint(low, min(high, 2**53 - 1))  # every digit survives JSON readers that use doubles
+        self.view.edit("New seed", lambda graph: graph.with_value(node_id, row.name, value))
+
+    # -- words
+
+    def link_words(self, link: Link) -> str:
+        """What flows through a link: its type, and the size that the last run gave it."""
+        kind = self.scene.ports.link_type(link)
+        run = self.scene.nodes[link.source].look.run if link.source in self.scene.nodes else None
+        size = run.shapes.get(link.output) if run is not None and run.shapes else None
+        words = {"*": "Anything", "int": "Number", "float": "Number", "bool": "On or off", "str": "Text", "path": "File"}.get(kind, kind)
+        return f"{words} {size}" if size else words
+
+    def cursor_for(self, pointer: Pointer, target: Target) -> Qt.CursorShape:
+        if self.view.space_down:
+            return Qt.CursorShape.OpenHandCursor
+        _, edges = edges_of(self.view, target, pointer.scene)
+        if {"right", "bottom"} <= edges or {"left", "top"} <= edges:
+            return Qt.CursorShape.SizeFDiagCursor
+        if {"right", "top"} <= edges or {"left", "bottom"} <= edges:
+            return Qt.CursorShape.SizeBDiagCursor
+        if edges:
+            return Qt.CursorShape.SizeHorCursor if edges & {"left", "right"} else Qt.CursorShape.SizeVerCursor
+        if target.kind == "value":
+            row = self._row(target)
+            if row is not None and row.kind == "number":
+                return Qt.CursorShape.SizeHorCursor
+            if row is not None and row.kind in ("text", "line"):
+                return Qt.CursorShape.IBeamCursor
+            return Qt.CursorShape.PointingHandCursor
+        if target.kind == "port":
+            return Qt.CursorShape.PointingHandCursor
+        return Qt.CursorShape.ArrowCursor
+
+    def _row(self, target: Target) -> Row | None:
+        item = self.scene.nodes.get(target.id)
+        return next((row for row in item.anatomy.rows if row.name == target.name), None) if item is not None else None
+
+    def tip_for(self, target: Target) -> str:
+        """Plain text: what a port carries, what a control changes, what went wrong."""
+        item = self.scene.nodes.get(target.id)
+        if item is None:
+            return ""
+        if target.kind == "port":
+            side, _, name = target.name.partition(":")
+            ref = self.scene.ports.ref(target.id, name, side)
+            help = item.spec.by_name[name].help if side == "in" and name in item.spec.by_name else ""
+            return _plain(f"{name.replace('_', ' ')}: {in_words(ref.type)}" + (f"\n{help}" if help else ""))
+        if target.kind == "value":
+            row = self._row(target)
+            return _plain(row.input.help) if row is not None and row.input is not None else ""
+        if item.look.run.state == "failed":
+            return _plain(item.look.run.message)
+        return _plain(item.spec.summary) if item.look.missing else ""
+
+    def hint_for(self, target: Target) -> str:
+        if target.kind == "port":
+            return "Drag: link|Ctrl drag: move all links|Click: select the links"
+        if target.kind == "value":
+            row = self._row(target)
+            if row is not None and row.kind == "number":
+                return "Drag: change|Shift: slow|Ctrl: fast|Double-click: type"
+            return "Click: change"
+        if target.kind == "node":
+            return "Drag: move|Alt drag: copy|M: mute|Ctrl B: bypass|H: fold"
+        if target.kind == "link":
+            return "Click: select|Alt click: reroute|Ctrl right-drag: cut"
+        if target.kind == "group":
+            return "Drag: move all|Double-click: fold|F2: rename"
+        if target.kind == "note":
+            return "Drag: move|Double-click: write"
+        return "Drag: select|Middle drag: pan|Wheel: zoom|Tab: add node"
+
+
+def _plain(text: str) -> str:
+    """Text for a tool tip, shown as it is: what looks like markup stays text."""
+    return text.replace("&", "&amp;").replace("<", "&lt;") if "<" in text else text
+
+
+def _with_definitions(graph: Graph, subgraphs: object) -> Graph:
+    """The graph shown, knowing the definitions of the whole graph."""
+    from dataclasses import replace
+
+    return graph if graph.subgraphs else replace(graph, subgraphs=subgraphs)  # type: ignore[arg-type]
+
+
+def _around(graph: Graph, group: Group, sizes: dict[str, tuple[float, float]]) -> Group:
+    from dataclasses import replace
+
+    rects = [QRectF(*graph.nodes[n].position, *sizes[n]) for n in group.members if n in graph.nodes and n in sizes]
+    whole = QRectF()
+    for rect in rects:
+        whole = whole.united(rect)
+    return replace(group, rect=(whole.x() - 16, whole.y() - 44, whole.width() + 32, whole.height() + 60)) if rects else group

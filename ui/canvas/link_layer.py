@@ -1,0 +1,353 @@
+"""One item that draws all links, each as its own path (merged paths are ten times slower), and finds the one under the pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
+from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+
+from nodegraph.graph import Link
+from ui.canvas.paint import draw_box, draw_text, text_width
+from ui.canvas.wires import Bounds, End, Grid, as_rect, crosses, distance_to, route, sampled
+from ui.theme import Theme
+
+if TYPE_CHECKING:
+    from ui.canvas.scene import GraphScene
+
+WORLD = QRectF(-1e6, -1e6, 2e6, 2e6)
+EDGE_ZOOM = 0.6  # the canvas-coloured edge of links is drawn above this zoom
+FAR_ZOOM = 0.22  # below, links are straight
+STUB = 24.0
+
+
+class Wire:
+    """One link as drawn."""
+
+    __slots__ = ("bounds", "hidden", "kind", "key", "line", "link", "path", "points", "seen", "strength")
+
+    def __init__(self, key: int, link: Link) -> None:
+        self.key, self.link = key, link
+        self.path = QPainterPath()
+        self.line = QLineF()
+        self.bounds: Bounds = (0.0, 0.0, 0.0, 0.0)
+        self.points: list[tuple[float, float]] | None = None
+        self.kind = "any"
+        self.strength = 1.0
+        self.hidden = False  # drawn as two stubs
+        self.seen = True  # False inside a folded group
+
+    def samples(self) -> list[tuple[float, float]]:
+        if self.points is None:
+            self.points = sampled(self.path)
+        return self.points
+
+
+@lru_cache(maxsize=512)
+def _pen(color: int, width: float, cosmetic: bool) -> QPen:
+    pen = QPen(QColor.fromRgba(color), width)
+    pen.setCosmetic(cosmetic)
+    pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+    return pen
+
+
+class LinkLayer(QGraphicsItem):
+    def __init__(self, scene: GraphScene) -> None:
+        super().__init__()
+        self._scene = scene
+        self.wires: dict[Link, Wire] = {}
+        self._by_key: dict[int, Wire] = {}
+        self._by_node: dict[str, set[Wire]] = {}
+        self._grid = Grid()
+        self._next = 0
+        self.hovered: Link | None = None
+        self.selected: frozenset[Link] = frozenset()
+        self.shadowed: frozenset[Link] = frozenset()  # being dragged off or cut: drawn faint
+        self.live: dict[Link, float] = {}  # link -> how far its dots have travelled, 0 to 1
+        self.setZValue(-1)
+        self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
+        self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
+
+    # -- keeping
+
+    def add(self, links: Iterable[Link]) -> None:
+        for link in links:
+            if link not in self.wires:
+                wire = Wire(self._next, link)
+                self._next += 1
+                self.wires[link] = self._by_key[wire.key] = wire
+                for node in (link.source, link.target):
+                    self._by_node.setdefault(node, set()).add(wire)
+                self._place(wire)
+                self._repaint(wire)
+
+    def drop(self, links: Iterable[Link]) -> None:
+        for link in links:
+            wire = self.wires.pop(link, None)
+            if wire is None:
+                continue
+            self._repaint(wire)
+            self._grid.remove(wire.key, wire.bounds)
+            del self._by_key[wire.key]
+            for node in (link.source, link.target):
+                self._by_node.get(node, set()).discard(wire)
+        if self.hovered is not None and self.hovered not in self.wires:
+            self.hovered = None
+        self.selected &= frozenset(self.wires)
+
+    def clear(self) -> None:
+        self.wires.clear()
+        self._by_key.clear()
+        self._by_node.clear()
+        self._grid = Grid()
+        self.hovered, self.selected, self.live = None, frozenset(), {}
+        self.update()
+
+    def wires_of(self, ids: Iterable[str]) -> set[Wire]:
+        found: set[Wire] = set()
+        for name in ids:
+            found |= self._by_node.get(name, set())
+        return found
+
+    def reroute(self, ids: Iterable[str]) -> None:
+        """Draw the links of these nodes anew, because they moved or changed."""
+        wires = self.wires_of(ids)
+        many = len(wires) > 24
+        for wire in wires:
+            if not many:
+                self._repaint(wire)
+            self._grid.remove(wire.key, wire.bounds)
+            self._place(wire)
+            if not many:
+                self._repaint(wire)
+        if many:
+            self._scene.repaint_all()
+
+    def translate(self, ids: frozenset[str] | set[str], dx: float, dy: float) -> None:
+        """Nodes moved together: links among them keep their shape, the others are drawn anew."""
+        for wire in self.wires_of(ids):
+            self._grid.remove(wire.key, wire.bounds)
+            if wire.link.source in ids and wire.link.target in ids and not wire.hidden:
+                wire.path.translate(dx, dy)
+                wire.line.translate(dx, dy)
+                a, b, c, d = wire.bounds
+                wire.bounds, wire.points = (a + dx, b + dy, c + dx, d + dy), None
+                self._grid.add(wire.key, wire.bounds)
+            else:
+                self._place(wire)
+        self._scene.repaint_all()
+
+    def _place(self, wire: Wire) -> None:
+        link = wire.link
+        source, target = self._scene.anchor(link.source, "out", link.output), self._scene.anchor(link.target, "in", link.input)
+        wire.points = None
+        wire.seen = source is not None and target is not None
+        if source is None or target is None:
+            wire.path, wire.bounds = QPainterPath(), (0.0, 0.0, 0.0, 0.0)
+        else:
+            wire.path, wire.bounds = route(source, target)
+            wire.line = QLineF(source.x, source.y, target.x, target.y)
+            wire.hidden = self._scene.is_hidden(link)
+            if wire.hidden:
+                name = self._scene.title(link.source)
+                room = STUB + text_width(name, "caption", 500) + 20
+                left, top, right, bottom = wire.bounds
+                wire.bounds = (min(left, target.x - room), top - 12, max(right, source.x + room), bottom + 12)
+            wire.kind = self._scene.theme.port_kind(self._scene.ports.link_type(link))
+            wire.strength = self._scene.link_strength(link)
+        self._grid.add(wire.key, wire.bounds)
+
+    def restyle(self, ids: Iterable[str] | None = None) -> None:
+        """Strength and colour anew, of the links of some nodes or of all."""
+        for wire in self.wires.values() if ids is None else self.wires_of(ids):
+            wire.kind = self._scene.theme.port_kind(self._scene.ports.link_type(wire.link))
+            strength = self._scene.link_strength(wire.link)
+            if strength != wire.strength:
+                wire.strength = strength
+                if ids is not None:
+                    self._repaint(wire)
+        if ids is None:
+            self._scene.repaint_all()
+
+    def _repaint(self, wire: Wire) -> None:
+        self.update(as_rect(wire.bounds))
+
+    # -- finding
+
+    def within(self, bounds: Bounds) -> list[Wire]:
+        left, top, right, bottom = bounds
+        found = [self._by_key[key] for key in self._grid.near(bounds)]
+        return [w for w in found if w.seen and w.bounds[0] <= right and w.bounds[2] >= left and w.bounds[1] <= bottom and w.bounds[3] >= top]
+
+    def at(self, x: float, y: float, tolerance: float) -> Link | None:
+        """The nearest link within `tolerance`."""
+        best, nearest = None, tolerance
+        for wire in self.within((x - tolerance, y - tolerance, x + tolerance, y + tolerance)):
+            distance = distance_to(wire.samples(), x, y) if not wire.hidden else min(QLineF(wire.line.p1(), QPointF(x, y)).length(), QLineF(wire.line.p2(), QPointF(x, y)).length()) - STUB
+            if distance <= nearest:
+                best, nearest = wire.link, distance
+        return best
+
+    def cut_by(self, a: tuple[float, float], b: tuple[float, float]) -> set[Link]:
+        bounds = (min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1]))
+        return {wire.link for wire in self.within(bounds) if not wire.hidden and crosses(wire.samples(), a, b)}
+
+    def touched_by(self, rect: QRectF) -> set[Link]:
+        """Links that run through a rectangle."""
+        bounds = (rect.left(), rect.top(), rect.right(), rect.bottom())
+        return {wire.link for wire in self.within(bounds) if not wire.hidden and wire.path.intersects(rect)}
+
+    # -- painting
+
+    def boundingRect(self) -> QRectF:
+        return WORLD
+
+    def shape(self) -> QPainterPath:
+        return QPainterPath()
+
+    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+        exposed = option.exposedRect
+        self.paint_within(painter, (exposed.left(), exposed.top(), exposed.right(), exposed.bottom()), painter.worldTransform().m11())
+
+    def paint_within(self, painter: QPainter, bounds: Bounds, zoom: float) -> None:
+        wires = self.within(bounds)
+        if not wires:
+            return
+        theme = self._scene.theme
+        if zoom < FAR_ZOOM:
+            self._paint_straight(painter, theme, wires)
+            return
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        width = theme.size["link"]
+        fast = self._scene.moving or zoom <= EDGE_ZOOM
+        special = [w for w in wires if w.link in self.selected or w.link == self.hovered or w.hidden]
+        plain = [w for w in wires if w not in special] if special else wires
+        if fast:
+            self._paint_hairlines(painter, theme, plain, zoom, width)
+        else:
+            self._paint_full(painter, theme, plain, width)
+        for wire in special:
+            self._paint_special(painter, theme, wire, width)
+        if self.live and zoom > EDGE_ZOOM:
+            self._paint_dots(painter, theme)
+
+    def _alpha(self, theme: Theme, wire: Wire) -> float:
+        return wire.strength * (0.25 if wire.link in self.shadowed else 1.0)
+
+    def _color(self, theme: Theme, wire: Wire) -> int:
+        return theme.color("port." + wire.kind, round(self._alpha(theme, wire), 2)).rgba()
+
+    def _paint_straight(self, painter: QPainter, theme: Theme, wires: list[Wire]) -> None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        groups: dict[int, list[QLineF]] = {}
+        for wire in wires:
+            if not wire.hidden:
+                groups.setdefault(self._color(theme, wire), []).append(wire.line)
+        for color, lines in groups.items():
+            painter.setPen(_pen(color, 0, True))
+            painter.drawLines(lines)
+
+    def _paint_hairlines(self, painter: QPainter, theme: Theme, wires: list[Wire], zoom: float, width: float) -> None:
+        """Two hairlines side by side look like one line of 2 px and cost a tenth of it."""
+        double = zoom * width > 1.1
+        last = -1
+        for shift in ((0.35, 0.35), (-0.35, -0.35)) if double else ((0.0, 0.0),):
+            dx, dy = shift[0] / zoom, shift[1] / zoom
+            painter.translate(dx, dy)
+            for wire in wires:
+                color = self._color(theme, wire)
+                if color != last:
+                    painter.setPen(_pen(color, 1, True))
+                    last = color
+                painter.drawPath(wire.path)
+            painter.translate(-dx, -dy)
+
+    def _paint_full(self, painter: QPainter, theme: Theme, wires: list[Wire], width: float) -> None:
+        edge = width + 2 * 1.5
+        for wire in wires:
+            alpha = self._alpha(theme, wire)
+            painter.setPen(_pen(theme.color("surface.canvas", round(alpha, 2)).rgba(), edge, False))
+            painter.drawPath(wire.path)
+            painter.setPen(_pen(self._color(theme, wire), width, False))
+            painter.drawPath(wire.path)
+
+    def _paint_special(self, painter: QPainter, theme: Theme, wire: Wire, width: float) -> None:
+        color = theme.port_color_of(wire.kind)
+        if wire.hidden:
+            self._paint_stubs(painter, theme, wire)
+            return
+        if wire.link in self.selected:
+            painter.setPen(_pen(theme.color("accent.base").rgba(), width + 5, False))
+            painter.drawPath(wire.path)
+            painter.setPen(_pen(theme.color("surface.canvas").rgba(), width + 2, False))
+            painter.drawPath(wire.path)
+        else:
+            painter.setPen(_pen(theme.color("surface.canvas").rgba(), width + 4, False))
+            painter.drawPath(wire.path)
+        painter.setPen(_pen(color.rgba(), theme.size["link_hover"] if wire.link == self.hovered else width, False))
+        painter.drawPath(wire.path)
+
+    def _paint_stubs(self, painter: QPainter, theme: Theme, wire: Wire) -> None:
+        name = self._scene.title(wire.link.source)
+        color = theme.color("port." + wire.kind, 0.9 if wire.link == self.hovered else 0.6)
+        room = text_width(name, "caption", 500) + 14
+        for point, way in ((wire.line.p1(), 1), (wire.line.p2(), -1)):
+            painter.setPen(_pen(color.rgba(), 2, False))
+            painter.drawLine(point, QPointF(point.x() + way * STUB, point.y()))
+            left = point.x() + STUB if way > 0 else point.x() - STUB - room
+            box = QRectF(left, point.y() - 8, room, 16)
+            draw_box(painter, box, theme.mix("port." + wire.kind, "surface.canvas", 0.18), 8, theme.color("accent.base") if wire.link in self.selected else None)
+            draw_text(painter, box.x(), box.y(), room, 16, name, theme.color("text.secondary"), "caption", "center", 500, whole=True)
+
+    def _paint_dots(self, painter: QPainter, theme: Theme) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        for link, at in self.live.items():
+            wire = self.wires.get(link)
+            if wire is not None and wire.seen and not wire.hidden:
+                painter.setBrush(theme.port_color_of(wire.kind))
+                for k in range(3):
+                    painter.drawEllipse(wire.path.pointAtPercent((at + k / 3) % 1.0), 3.4, 3.4)
+
+    def advance_dots(self, at: float) -> None:
+        """Move the dots of live links; only their old and new places are painted again."""
+        for link, before in self.live.items():
+            wire = self.wires.get(link)
+            if wire is None:
+                continue
+            for place in (before, at):
+                for k in range(3):
+                    p = wire.path.pointAtPercent((place + k / 3) % 1.0)
+                    self.update(QRectF(p.x() - 5, p.y() - 5, 10, 10))
+            self.live[link] = at
+
+    def set_live(self, links: Iterable[Link]) -> None:
+        wanted = set(links)
+        for link in set(self.live) ^ wanted:
+            wire = self.wires.get(link)
+            if wire is not None:
+                self._repaint(wire)
+        self.live = {link: self.live.get(link, 0.0) for link in wanted}
+
+    def hover(self, link: Link | None) -> None:
+        if link != self.hovered:
+            for one in (self.hovered, link):
+                wire = self.wires.get(one) if one is not None else None
+                if wire is not None:
+                    self.update(as_rect(wire.bounds).adjusted(-4, -30, 4, 30))
+            self.hovered = link
+
+    def select(self, links: Iterable[Link]) -> None:
+        wanted = frozenset(links)
+        for link in wanted ^ self.selected:
+            wire = self.wires.get(link)
+            if wire is not None:
+                self.update(as_rect(wire.bounds).adjusted(-4, -4, 4, 4))
+        self.selected = wanted
+
+
+def end_at(x: float, y: float, top: float, bottom: float) -> End:
+    return End(x, y, top, bottom)

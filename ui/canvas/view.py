@@ -1,0 +1,673 @@
+"""The window onto the canvas: painting at any zoom, moving about, and handing what hands do to gestures and commands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, Qt, QTimer, QVariantAnimation, Signal
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QDragEnterEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QFocusEvent,
+    QImage,
+    QKeyEvent,
+    QKeySequence,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPolygonF,
+    QResizeEvent,
+    QTransform,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QFrame, QGraphicsView, QWidget
+
+from nodegraph.errors import GraphError
+from nodegraph.graph import Graph, Link, Node
+from ui import theme as themes
+from ui.actions import Keymap
+from ui.canvas import edits
+from ui.canvas.commands import Commands
+from ui.canvas.gestures import Gesture, Pointer, choose
+from ui.canvas.inline_editor import InlineEditor
+from ui.canvas.minimap import Minimap, ZoomPill
+from ui.canvas.model import CanvasDocument, PortRef, Target
+from ui.canvas.node_item import NodeItem
+from ui.canvas.scene import GraphScene
+from ui.theme import Theme
+
+ZOOMS = (0.04, 0.055, 0.075, 0.1, 0.14, 0.2, 0.26, 0.34, 0.42, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
+REST = 120  # ms after the last movement, until everything is painted in full again
+DRAG_START = 4  # px
+DOT_STEP = 24
+SPACE = QRectF(-100_000, -100_000, 200_000, 200_000)
+
+
+class GraphView(QGraphicsView):
+    node_search_requested = Signal(QPointF, object)  # scene_pos, PortRef | None
+    context_menu_requested = Signal(QPoint, object)  # global_pos, Target
+    status_hint = Signal(str)
+    message = Signal(str)
+    open_subgraph = Signal(str)
+    zoom_changed = Signal(float)
+    files_dropped = Signal(object, QPointF)  # list[Path]
+    help_requested = Signal(str)
+    drawing_requested = Signal(str, str)  # node id, input: a mask is to be painted
+
+    def __init__(self, document: CanvasDocument, theme: Theme | None = None, keymap: Keymap | None = None, parent: QWidget | None = None) -> None:
+        self._scene = GraphScene(document, theme or themes.current())
+        super().__init__(self._scene, parent)
+        self._scene.setParent(self)
+        self.document = document
+        self.keymap = keymap or Keymap()
+        self.zoom = 1.0
+        self.snap = True
+        self.show_grid = True
+        self.space_down = False
+        self._space_used = False
+        self._gesture: Gesture | None = None
+        self._pressed: Pointer | None = None
+        self._started = False
+        self._hovered: NodeItem | None = None
+        self._dots: tuple[tuple[float, int, int], QPolygonF, QPolygonF] | None = None
+        self._set_up()
+        self.commands = Commands(self)
+        self.editor = InlineEditor(self)
+        self.minimap = Minimap(self)
+        self.zoom_pill = ZoomPill(self)
+        self._rest = QTimer(self, singleShot=True, interval=REST)
+        self._rest.timeout.connect(self._come_to_rest)
+        self._flight = QVariantAnimation(self)
+        self._flight.valueChanged.connect(self._fly)
+        self._scene.rebuilt.connect(self._on_rebuilt)
+        themes.watch().changed.connect(self.set_theme)
+        self._on_rebuilt()
+
+    def _set_up(self) -> None:
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.MinimalViewportUpdate)
+        self.setOptimizationFlag(QGraphicsView.OptimizationFlag.DontAdjustForAntialiasing)
+        self.setOptimizationFlag(QGraphicsView.OptimizationFlag.DontSavePainterState)
+        self.setTransformationAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
+        self.setResizeAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSceneRect(SPACE)
+        self.setAcceptDrops(True)
+        self.setMouseTracking(True)
+        self.viewport().setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName("Canvas")
+        self.setObjectName("canvas")
+
+    # -- for everybody
+
+    @property
+    def graph_scene(self) -> GraphScene:
+        return self._scene
+
+    @property
+    def theme(self) -> Theme:
+        return self._scene.theme
+
+    def set_theme(self, theme: Theme) -> None:
+        if theme is not self._scene.theme:
+            self._scene.set_theme(theme)
+            self.viewport().update()
+
+    def set_options(
+        self, snap: bool | None = None, minimap: bool | None = None, focus_links: bool | None = None, grid: bool | None = None
+    ) -> None:
+        """Switch what is not None."""
+        if snap is not None:
+            self.snap = snap
+        if minimap is not None:
+            self.minimap.setVisible(minimap)
+        if focus_links is not None:
+            self._scene.focus_links = focus_links
+            self._scene.links.restyle()
+        if grid is not None:
+            self.show_grid = grid
+        self.viewport().update()
+
+    def set_insight(
+        self,
+        family: Callable[[Node], str | None] | None = None,
+        missing_files: Callable[[Node], frozenset[str]] | None = None,
+        context: Any = None,
+    ) -> None:
+        """What the program knows beyond the graph: a node's model family, which of its files are missing, what editors ask (`EditorContext`)."""
+        if family is not None:
+            self._scene.family = family
+        if missing_files is not None:
+            self._scene.missing_files = missing_files
+        if context is not None:
+            self.editor.context = context
+        self._scene.rebuild()
+
+    def trigger(self, action: str) -> bool:
+        """Carry out a canvas action of `ui.actions.TABLE`; False when there is nothing for it to act on."""
+        return self.commands.trigger(action)
+
+    def edit(self, label: str, change: Callable[[Graph], Graph], merge: str | None = None) -> bool:
+        """Edit the document; what is impossible becomes a sentence in the status bar."""
+        try:
+            self.document.edit(label, change, merge)
+        except GraphError as error:
+            self.message.emit(error.message)
+            return False
+        return True
+
+    def add_node(self, type_id: str, scene_pos: QPointF, hint: PortRef | None = None, values: Mapping[str, Any] | None = None) -> str:
+        """Add a node, link the hint to its first fitting port, select it; returns its id."""
+        spec = self._scene.specs[type_id]
+        ports = self._scene.ports
+        x, y = scene_pos.x(), scene_pos.y()
+        if hint is not None:
+            x, y = (x, y - 44) if hint.side == "out" else (x - 216, y - 44)
+        if self.snap:
+            x, y = edits.snapped(x, 8), edits.snapped(y, 8)
+        made: list[str] = []
+
+        def change(graph: Graph) -> Graph:
+            graph, name = edits.with_new(graph, spec, (x, y), values)
+            made.append(name)
+            if hint is not None and hint.node in graph.nodes:
+                port = edits.fitting_port(spec, hint)
+                if port is not None:
+                    new = PortRef(name, port, "in" if hint.side == "out" else "out", hint.type)
+                    graph = edits.linked(graph, ports, edits.link_between(hint, new))
+            return graph
+
+        self.edit(f"Add {spec.title}", change)
+        self.document.select([made[0]])
+        return made[0]
+
+    # -- moving about
+
+    def center(self) -> QPointF:
+        return self.mapToScene(self.viewport().rect().center())
+
+    def visible_rect(self) -> QRectF:
+        return self.mapToScene(self.viewport().rect()).boundingRect()
+
+    def begin_motion(self, zooming: bool = False) -> None:
+        """Paint fast until 120 ms after the last call."""
+        self._scene.moving = True
+        self._scene.zooming = self._scene.zooming or zooming
+        self._rest.start()
+
+    def _come_to_rest(self) -> None:
+        if self._started or self._flight.state() == QVariantAnimation.State.Running:
+            self._rest.start()
+            return
+        self._scene.moving = self._scene.zooming = False
+        self.viewport().update()
+
+    def pan(self, dx: float, dy: float) -> None:
+        """Move the view by px on screen."""
+        self.begin_motion()
+        across, down = self.horizontalScrollBar(), self.verticalScrollBar()
+        across.setValue(across.value() + round(dx))
+        down.setValue(down.value() + round(dy))
+        self._after_move()
+
+    def look_at(self, zoom: float, center: QPointF) -> None:
+        """Show `center` in the middle at a zoom."""
+        zoom = min(max(zoom, ZOOMS[0]), ZOOMS[-1])
+        changed = abs(zoom - self.zoom) > 1e-9
+        self.begin_motion(zooming=changed)
+        self.zoom = zoom
+        self.setTransform(QTransform.fromScale(zoom, zoom))
+        self.centerOn(center)
+        self._after_move()
+        if changed:
+            self.zoom_changed.emit(zoom)
+
+    def zoom_at(self, zoom: float, place: QPointF) -> None:
+        """Zoom so that what lies under `place` (px in the view) stays there."""
+        zoom = min(max(zoom, ZOOMS[0]), ZOOMS[-1])
+        before = self.mapToScene(place.toPoint())
+        middle = QPointF(self.viewport().rect().center())
+        self.look_at(zoom, before + (middle - place) / zoom)
+
+    def zoom_to(self, zoom: float) -> None:
+        self.look_at(zoom, self.center())
+
+    def zoom_step(self, steps: int, place: QPointF | None = None) -> None:
+        """To the next of the zooms at which text is sharpest."""
+        place = place if place is not None else QPointF(self.viewport().rect().center())
+        if steps > 0:
+            wanted = next((z for z in ZOOMS if z > self.zoom * 1.01), ZOOMS[-1])
+        else:
+            wanted = next((z for z in reversed(ZOOMS) if z < self.zoom * 0.99), ZOOMS[0])
+        self.zoom_at(wanted, place)
+
+    def frame(self, rect: QRectF, animate: bool = True, most: float = 1.0) -> None:
+        """Zoom so that a rectangle fills the view."""
+        if rect.isEmpty():
+            return
+        size = self.viewport().size()
+        zoom = min((size.width() - 64) / rect.width(), (size.height() - 64) / rect.height(), most)
+        zoom = min(max(zoom, ZOOMS[0]), ZOOMS[-1])
+        time = self.theme.milliseconds("zoom_fit")
+        if not animate or not self.isVisible() or time == 0:
+            self.look_at(zoom, rect.center())
+            return
+        start = self.center()
+        self._flight.stop()
+        self._flight.setDuration(time)
+        self._flight.setEasingCurve(themes.easing("easing_in_out"))
+        self._way = (math.log(self.zoom), start, math.log(zoom), rect.center())
+        self._flight.setStartValue(0.0)
+        self._flight.setEndValue(1.0)
+        self._flight.start()
+
+    def _fly(self, t: float) -> None:
+        zoom0, start, zoom1, end = self._way
+        self.look_at(math.exp(zoom0 + (zoom1 - zoom0) * t), start + (end - start) * t)
+
+    def frame_all(self, animate: bool = True) -> None:
+        self.frame(self._scene.content_rect(), animate)
+
+    def frame_selection(self, animate: bool = True) -> None:
+        """Zoom to what is selected, or to everything."""
+        self.frame(self._scene.content_rect(self.document.selection or None), animate, 1.5)
+
+    def show_node(self, node_id: str, animate: bool = True) -> None:
+        """Select a node and bring it into view; the zoom changes only if it is too small to read."""
+        item = self._scene.nodes.get(node_id)
+        if item is None:
+            return
+        self.document.select([node_id])
+        rect = item.rect()
+        if self.zoom < self.theme.size["lod_full"]:
+            self.frame(rect.adjusted(-200, -200, 200, 200), animate)
+        elif not self.visible_rect().contains(rect):
+            self.look_at(self.zoom, rect.center())
+
+    def _after_move(self) -> None:
+        self._scene.seen = self.visible_rect()
+        self.editor.follow()
+        self.minimap.follow()
+
+    def _on_rebuilt(self) -> None:
+        self.editor.close_editor()
+        self._cancel_gesture()
+        self._hovered = None
+        self._scene.seen = self.visible_rect()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        size = self.size()
+        self.minimap.move(size.width() - self.minimap.width() - 16, size.height() - self.minimap.height() - 16)
+        self.zoom_pill.move(self.minimap.x() - self.zoom_pill.width() - 12, size.height() - self.zoom_pill.height() - 16)
+        across = self.viewport().rect()
+        self._scene.bodies.budget = max(8_000_000, int(across.width() * across.height() * 4 * 1.6 * self.devicePixelRatioF() ** 2))
+        self._after_move()
+
+    # -- painting
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        self._scene.ratio = self.viewport().devicePixelRatioF()
+        if self.zoom < self.theme.size["lod_block"]:
+            painter = QPainter(self.viewport())
+            painter.setClipRegion(event.region())
+            self.paint_far(painter, QRectF(event.rect()), self.viewportTransform())
+            painter.end()
+        else:
+            super().paintEvent(event)
+
+    def drawBackground(self, painter: QPainter, rect: QRectF | QRect) -> None:
+        rect = QRectF(rect)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        painter.fillRect(rect, self.theme.color("surface.canvas"))
+        zoom = painter.worldTransform().m11()
+        if not self.show_grid or zoom < 0.25 or (self._scene.zooming and zoom < 0.5):
+            return
+        transform = painter.worldTransform()
+        area = transform.mapRect(rect)
+        painter.resetTransform()
+        self._paint_dots(painter, area, transform, zoom)
+        painter.setWorldTransform(transform)
+
+    def _paint_dots(self, painter: QPainter, area: QRectF, transform: QTransform, zoom: float) -> None:
+        """Dots every 24, every fourth brighter; the small ones fade out below 50 % zoom."""
+        major, minor = self._dot_pattern(zoom, self.viewport().width() + 1, self.viewport().height() + 1, area)
+        step = DOT_STEP * 4 * zoom
+        left = math.floor((area.left() - transform.dx()) / step) * step + transform.dx()
+        top = math.floor((area.top() - transform.dy()) / step) * step + transform.dy()
+        dot = max(1.5, 1.8 * min(zoom, 1.5))
+        painter.setClipRect(area)
+        for pattern, token, alpha in ((minor, "surface.canvas_dot", min(1.0, (zoom - 0.42) / 0.2)), (major, "surface.canvas_dot_major", min(1.0, (zoom - 0.2) / 0.2))):
+            if alpha > 0 and pattern:
+                pen = QPen(self.theme.color(token, round(alpha, 2)), dot)
+                painter.setPen(pen)
+                painter.translate(left, top)
+                painter.drawPoints(pattern)
+                painter.translate(-left, -top)
+        painter.setClipping(False)
+
+    def _dot_pattern(self, zoom: float, width: int, height: int, area: QRectF) -> tuple[QPolygonF, QPolygonF]:
+        """Where dots lie for a whole screen at this zoom, from the corner of a cell of 4 x 4; large and small ones."""
+        width, height = max(width, math.ceil(area.width())), max(height, math.ceil(area.height()))
+        key = (zoom, width, height)
+        if self._dots is None or self._dots[0] != key:
+            step = DOT_STEP * zoom
+            across, down = math.ceil(width / step) + 8, math.ceil(height / step) + 8
+            major = [QPointF(i * step, j * step) for i in range(0, across, 4) for j in range(0, down, 4)]
+            minor = [QPointF(i * step, j * step) for i in range(across) for j in range(down) if i % 4 or j % 4] if zoom > 0.42 else []
+            self._dots = (key, QPolygonF(major), QPolygonF(minor))
+        return self._dots[1], self._dots[2]
+
+    def paint_far(self, painter: QPainter, area: QRectF, transform: QTransform) -> None:
+        """Below 35 %: blocks, names at a constant size, pictures; painted in batches, past the items."""
+        scene, theme = self._scene, self.theme
+        zoom = transform.m11()
+        painter.fillRect(area, theme.color("surface.canvas"))
+        shown = transform.inverted()[0].mapRect(area)
+        for group in sorted((g for g in scene.groups.values() if g.isVisible() and g.sceneBoundingRect().intersects(shown)), key=lambda g: g.zValue()):
+            painter.setWorldTransform(QTransform.fromTranslate(group.x(), group.y()) * transform)
+            group.paint(painter, None, None)  # type: ignore[arg-type]
+        painter.setWorldTransform(transform)
+        scene.links.paint_within(painter, (shown.left(), shown.top(), shown.right(), shown.bottom()), zoom)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        painter.setPen(Qt.PenStyle.NoPen)
+        blocks: dict[int, list[QRectF]] = {}
+        chosen: list[QRectF] = []
+        items = scene.nodes_within(shown)
+        for item in items:
+            look = item.look
+            rect = item.rect()
+            if look.anatomy.is_dot:
+                continue
+            if look.run.state == "running":
+                color = theme.color("state.live")
+            elif look.run.state == "failed":
+                color = theme.mix("state.bad", "surface.canvas", 0.5)
+            else:
+                share = 0.34 * look.opacity if theme.is_dark else 0.45 * look.opacity
+                color = theme.mix(look.color or theme.category_token(look.category), "surface.canvas", share)
+            blocks.setdefault(color.rgba(), []).append(rect)
+            if item.selected:
+                chosen.append(rect)
+        for note in scene.notes.values():
+            if note.isVisible():
+                blocks.setdefault(theme.mix("state.warn", "surface.canvas", 0.3).rgba(), []).append(note.rect())
+        for rgba, rects in blocks.items():
+            painter.setBrush(themes.color_of(rgba))
+            painter.drawRects(rects)
+        if chosen:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(theme.color("accent.base"), 2 / zoom))
+            painter.drawRects([r.adjusted(-2 / zoom, -2 / zoom, 2 / zoom, 2 / zoom) for r in chosen])
+        painter.setWorldTransform(QTransform.fromTranslate(transform.dx(), transform.dy()))
+        plain = zoom * 216 < 44
+        for item in items:
+            look = item.look
+            if not look.anatomy.is_dot and not (plain and look.run.preview is None and look.run.state not in ("failed", "running")):
+                item.paint_far(painter, theme, zoom)
+        painter.setWorldTransform(transform)
+        scene.overlay.paint_at(painter, zoom)
+
+    def render_to_image(self, scale: float = 1.0, margin: float = 32.0, rect: QRectF | None = None) -> QImage:
+        """The whole graph (or a part of it) as a picture, at `scale` px a unit; at most 16384 px a side."""
+        area = (rect or self._scene.content_rect()).adjusted(-margin, -margin, margin, margin)
+        if area.isEmpty():
+            area = QRectF(0, 0, 640, 360)
+        scale = min(scale, 16384 / area.width(), 16384 / area.height())
+        image = QImage(max(1, math.ceil(area.width() * scale)), max(1, math.ceil(area.height() * scale)), QImage.Format.Format_RGB32)
+        scene = self._scene
+        kept = scene.ratio, scene.moving, scene.zooming, scene.bodies.budget
+        scene.ratio, scene.moving, scene.zooming = 1.0, False, False
+        painter = QPainter(image)
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        transform = QTransform(scale, 0, 0, scale, -area.left() * scale, -area.top() * scale)
+        if scale < self.theme.size["lod_block"]:
+            self.paint_far(painter, QRectF(image.rect()), transform)
+        else:
+            painter.setWorldTransform(transform)
+            self.drawBackground(painter, area)
+            scene.render(painter, QRectF(image.rect()), area, Qt.AspectRatioMode.IgnoreAspectRatio)
+        painter.end()
+        scene.ratio, scene.moving, scene.zooming, scene.bodies.budget = kept
+        return image
+
+    # -- hands
+
+    def _pointer(self, event: QMouseEvent) -> Pointer:
+        place = event.position()
+        scene_place = self.viewportTransform().inverted()[0].map(place)
+        return Pointer(scene_place, place, event.modifiers(), event.button(), event.buttons())
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if self._gesture is not None:
+            if event.button() == Qt.MouseButton.RightButton:
+                self._cancel_gesture()
+            return
+        self.setFocus(Qt.FocusReason.MouseFocusReason)
+        self._flight.stop()
+        self.editor.accept_editor()
+        pointer = self._pointer(event)
+        target = self._scene.hit(pointer.scene, self.zoom)
+        self._space_used = self._space_used or self.space_down
+        self._gesture = choose(self, pointer, target)
+        self._pressed, self._started = pointer, False
+        if self._gesture is not None and self._gesture.at_once:
+            self._start(pointer)
+        event.accept()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        pointer = self._pointer(event)
+        if self._gesture is None:
+            self._hover(pointer)
+            return
+        assert self._pressed is not None
+        if not self._started:
+            moved = pointer.screen - self._pressed.screen
+            if abs(moved.x()) + abs(moved.y()) < DRAG_START:
+                return
+            self._start(self._pressed)
+        if self._gesture is not None:
+            self.begin_motion()
+            self._gesture.update(pointer)
+
+    def _start(self, pointer: Pointer) -> None:
+        assert self._gesture is not None
+        self._started = True
+        self._gesture.start(pointer)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        pointer = self._pointer(event)
+        gesture, pressed = self._gesture, self._pressed
+        if gesture is None or pressed is None or event.button() != pressed.button:
+            return
+        self._gesture = None
+        if self._started:
+            self._started = False
+            gesture.update(pointer)
+            gesture.commit(pointer)
+        else:
+            gesture.click(pressed)
+        self._pressed = None
+        if self._scene.moving:
+            self._rest.start()
+        self._hover(pointer)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton and self.commands.double_click(self._pointer(event)):
+            self._gesture = None
+            return
+        self.mousePressEvent(event)
+
+    def _cancel_gesture(self) -> None:
+        gesture, self._gesture = self._gesture, None
+        if gesture is not None and self._started:
+            gesture.cancel()
+        self._started = False
+        self._pressed = None
+
+    @property
+    def gesture(self) -> Gesture | None:
+        """What the hand is doing."""
+        return self._gesture
+
+    def replace_gesture(self, gesture: Gesture, pointer: Pointer) -> None:
+        """Let another gesture go on with the same press."""
+        self._gesture = gesture
+        self._started = True
+        gesture.start(pointer)
+
+    def _hover(self, pointer: Pointer) -> None:
+        target = self._scene.hit(pointer.scene, self.zoom)
+        item = self._scene.nodes.get(target.id) if target.kind in ("node", "value", "port") else None
+        if item is None:
+            item = self._scene.node_at(pointer.scene.x(), pointer.scene.y())
+        if self._hovered is not None and self._hovered is not item:
+            self._hovered.hover(False)
+        if item is not None:
+            item.hover(True, target.name if target.kind == "value" else None)
+        self._hovered = item
+        for name, group in self._scene.groups.items():
+            hovered = name == (target.id if target.kind == "group" else self._scene.group_at(pointer.scene.x(), pointer.scene.y(), title_only=False))
+            if hovered != group.hovered:
+                group.hovered = hovered
+                group.update()
+        link = target.link if target.kind == "link" and isinstance(target.link, Link) else None
+        self._scene.links.hover(link)
+        chip = (pointer.scene.x(), pointer.scene.y(), self.commands.link_words(link)) if link is not None and self.zoom > 0.5 else None
+        if chip is not None or self._scene.overlay.chip is not None:
+            self._scene.overlay.chip = chip
+            self.viewport().update()
+        self.viewport().setCursor(self.commands.cursor_for(pointer, target))
+        self.viewport().setToolTip(self.commands.tip_for(target))
+        self.status_hint.emit(self.commands.hint_for(target))
+
+    def leaveEvent(self, event: QEvent) -> None:
+        if self._hovered is not None:
+            self._hovered.hover(False)
+            self._hovered = None
+        self._scene.links.hover(None)
+        super().leaveEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        if event.reason() == QContextMenuEvent.Reason.Mouse:
+            return  # a right press is a gesture: a menu on a click, a knife on a Ctrl-drag
+        self.show_context_menu(QPointF(self.viewport().rect().center()))
+
+    def show_context_menu(self, place: QPointF) -> None:
+        target = self._scene.hit(self.mapToScene(place.toPoint()), self.zoom)
+        name = target.id
+        if name and name not in self.document.selection:
+            self.document.select([name])
+        self.context_menu_requested.emit(self.viewport().mapToGlobal(place.toPoint()), target)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        pixels, angle = event.pixelDelta(), event.angleDelta()
+        held = event.modifiers()
+        if held & (Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.ControlModifier):
+            amount = angle.y() or angle.x()
+            self.pan(-amount if held & Qt.KeyboardModifier.ShiftModifier else 0, -amount if held & Qt.KeyboardModifier.ControlModifier else 0)
+        elif event.phase() != Qt.ScrollPhase.NoScrollPhase and not pixels.isNull():
+            self.zoom_at(self.zoom * 1.0015 ** pixels.y(), event.position())  # a touch pad
+        elif angle.y():
+            self.zoom_step(1 if angle.y() > 0 else -1, event.position())
+        event.accept()
+
+    # -- keys
+
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QKeyEvent):
+            if event.type() == QEvent.Type.ShortcutOverride and self._action_of(event) is not None:
+                event.accept()
+                return True
+            if event.type() == QEvent.Type.KeyPress and event.key() in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab):
+                self.keyPressEvent(event)  # Qt would move the focus
+                return True
+        return bool(super().event(event))
+
+    def _action_of(self, event: QKeyEvent) -> str | None:
+        if event.key() in (Qt.Key.Key_Shift, Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_Meta):
+            return None
+        held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        return self.keymap.find(QKeySequence(event.keyCombination().key() | held))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape and self._gesture is not None:
+            self._cancel_gesture()
+            return
+        if event.key() == Qt.Key.Key_Space and not event.modifiers():
+            if not event.isAutoRepeat():
+                self.space_down, self._space_used = True, False
+                self.viewport().setCursor(Qt.CursorShape.OpenHandCursor)
+            return
+        action = self._action_of(event)
+        if action is not None and self._gesture is None:
+            self.trigger(action)
+            event.accept()
+            return
+        super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat() and self.space_down:
+            self.space_down = False
+            self.viewport().unsetCursor()
+            if not self._space_used:  # a tap, not a hold
+                action = self.keymap.find(QKeySequence(Qt.Key.Key_Space))
+                if action is not None:
+                    self.trigger(action)
+            return
+        super().keyReleaseEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self.space_down = False
+        super().focusOutEvent(event)
+
+    # -- things dropped from outside
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasUrls() or event.mimeData().hasFormat(NODE_MIME) or event.mimeData().hasImage():
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        place = self.mapToScene(event.position().toPoint())
+        mime = event.mimeData()
+        if mime.hasFormat(NODE_MIME):
+            type_id = bytes(mime.data(NODE_MIME).data()).decode()
+            if type_id in self._scene.specs:
+                self.add_node(type_id, place)
+                event.acceptProposedAction()
+        elif mime.hasUrls():
+            paths = [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]
+            if paths:
+                self.files_dropped.emit(paths, place)
+                event.acceptProposedAction()
+
+    def cursor_place(self) -> QPointF:
+        """Where the pointer is on the canvas; the middle of the view when it is elsewhere."""
+        place = self.viewport().mapFromGlobal(self.cursor().pos())
+        return self.mapToScene(place) if self.viewport().rect().contains(place) and self.underMouse() else self.center()
+
+    def select_links(self, links: Iterable[Link]) -> None:
+        self._scene.links.select(links)
+
+    @property
+    def selected_links(self) -> frozenset[Link]:
+        return self._scene.links.selected
+
+    def target_at(self, place: QPointF) -> Target:
+        """What lies under a place of the view (px)."""
+        return self._scene.hit(self.mapToScene(place.toPoint()), self.zoom)
+
+
+NODE_MIME = "application/x-nodegraph-node"
+"""Drag data of a node's type, from a library to the canvas."""
