@@ -126,6 +126,8 @@ class Graph:
     subgraphs: Mapping[str, Subgraph] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
     """Title, author, description, and whatever else a file says about the whole."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What a file said at its top that this version does not know."""
 
     __hash__ = object.__hash__
 
@@ -179,7 +181,8 @@ class Graph:
         return flow
 
     def free_id(self, wish: str) -> str:
-        """An id that no node, group or note has yet: "sample", then "sample_2"."""
+        """An id that no node, group or note has yet: "sample", then "sample_2". A slash divides paths, so no id has one."""
+        wish = wish.replace("/", "_").strip() or "node"
         stem = re.sub(r"_\d+$", "", wish)
         name, count = wish, 1
         while name in self.nodes or name in self.groups or name in self.notes:
@@ -334,23 +337,14 @@ class Graph:
 
         A definition whose name is taken by a different one comes in under a new name.
         """
-        graph = self
         names: dict[str, str] = {}
-        definitions: dict[str, str] = {}
-        subgraphs = dict(self.subgraphs)
-        for name, definition in fragment.subgraphs.items():
-            new, count = name, 1
-            while new in subgraphs and subgraphs[new] != definition:
-                count += 1
-                new = f"{name}_{count}"
-            definitions[name], subgraphs[new] = new, definition
-        graph = replace(graph, subgraphs=subgraphs)
+        definitions = _names_for(fragment.subgraphs, self.subgraphs)
+        graph = replace(self, subgraphs={**self.subgraphs, **_under_names(fragment.subgraphs, definitions)})
         nodes, incoming = dict(graph.nodes), dict(graph.incoming)
         for node in fragment.nodes.values():
             names[node.id] = replace(graph, nodes=nodes).free_id(node.id)
             x, y = node.position
-            type_ = SUBGRAPH + definitions[node.subgraph] if node.subgraph in definitions else node.type
-            nodes[names[node.id]] = replace(node, id=names[node.id], type=type_, position=(x + dx, y + dy))
+            nodes[names[node.id]] = replace(_instance_of(node, definitions), id=names[node.id], position=(x + dx, y + dy))
         for target, links in fragment.incoming.items():
             incoming[names[target]] = tuple(Link(names[k.source], k.output, names[k.target], k.input) for k in links)
         graph = replace(graph, nodes=nodes, incoming=incoming)
@@ -366,6 +360,37 @@ class Graph:
         return graph, names
 
 
+def _instance_of(node: Node, names: Mapping[str, str]) -> Node:
+    """The node, standing for its definition under the new name if that got one."""
+    name = node.subgraph
+    return node if name is None or names.get(name, name) == name else replace(node, type=SUBGRAPH + names[name])
+
+
+def _under_names(definitions: Mapping[str, Subgraph], names: Mapping[str, str]) -> dict[str, Subgraph]:
+    """The definitions under new names, the instances that stand inside them too."""
+    made = {}
+    for name, definition in definitions.items():
+        nodes = {key: _instance_of(node, names) for key, node in definition.graph.nodes.items()}
+        same = all(nodes[key] is node for key, node in definition.graph.nodes.items())
+        made[names[name]] = definition if same else replace(definition, graph=replace(definition.graph, nodes=nodes))
+    return made
+
+
+def _names_for(coming: Mapping[str, Subgraph], there: Mapping[str, Subgraph]) -> dict[str, str]:
+    """Names under which definitions join others: their own, unless a different one has it. One that holds a renamed one differs too."""
+    names = {name: name for name in coming}
+    while True:
+        made = _under_names(coming, names)
+        clash = next((name for name, new in names.items() if new in there and there[new] != made[new]), None)
+        if clash is None:
+            return names
+        again = names[clash] != clash  # then only a name that nobody has, so that this comes to an end
+        same, count = made[names[clash]], 2
+        while (new := f"{clash}_{count}") in names.values() or (new in there and (again or there[new] != same)):
+            count += 1
+        names[clash] = new
+
+
 def _used(nodes: Iterable[Node], subgraphs: Mapping[str, Subgraph]) -> dict[str, Subgraph]:
     """The definitions that these nodes stand for, and those that stand inside them."""
     used: dict[str, Subgraph] = {}
@@ -379,7 +404,7 @@ def _used(nodes: Iterable[Node], subgraphs: Mapping[str, Subgraph]) -> dict[str,
 
 
 class Change(NamedTuple):
-    """What a view must redraw to show `after` in place of `before`."""
+    """What a view must redraw to show `after` in place of `before`. A node whose links came into another order counts as changed."""
 
     added: frozenset[str]
     removed: frozenset[str]
@@ -400,22 +425,27 @@ def difference(before: Graph, after: Graph) -> Change:
     old, new = before.nodes, after.nodes
     linked: set[Link] = set()
     unlinked: set[Link] = set()
+    reordered: set[str] = set()
     if before.incoming is not after.incoming:
         for target in before.incoming.keys() | after.incoming.keys():
             was, now = before.incoming.get(target, ()), after.incoming.get(target, ())
             if was is not now:
                 linked |= set(now) - set(was)
                 unlinked |= set(was) - set(now)
+                if len(was) > 1 and was != now and set(was) & set(now):
+                    both = set(was) & set(now)
+                    if [link for link in was if link in both] != [link for link in now if link in both]:
+                        reordered.add(target)
     return Change(
         added=frozenset(new.keys() - old.keys()) if new is not old else frozenset(),
         removed=frozenset(old.keys() - new.keys()) if new is not old else frozenset(),
-        changed=frozenset(_changed(old, new) & old.keys() & new.keys()),
+        changed=frozenset((_changed(old, new) | reordered) & old.keys() & new.keys()),
         linked=frozenset(linked),
         unlinked=frozenset(unlinked),
         groups=_changed(before.groups, after.groups),
         notes=_changed(before.notes, after.notes),
         subgraphs=_changed(before.subgraphs, after.subgraphs),
-        meta=before.meta is not after.meta and before.meta != after.meta,
+        meta=(before.meta is not after.meta and before.meta != after.meta) or before.extra != after.extra,
     )
 
 

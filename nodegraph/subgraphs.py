@@ -13,62 +13,93 @@ from nodegraph.graph import SUBGRAPH, Graph, Link, Node, Subgraph, SubgraphInput
 from nodegraph.spec import ANY, Input, NodeSpec, Output
 
 MAX_NESTING = 32
+MAX_LAID_OPEN = 100_000
+"""Nodes in a graph with all subgraphs laid open. A file of a few lines could ask for billions."""
 
 
-def spec_of(name: str, graph: Graph, specs: Mapping[str, NodeSpec], _depth: int = 0) -> NodeSpec:
+def spec_of(name: str, graph: Graph, specs: Mapping[str, NodeSpec]) -> NodeSpec:
     """What an instance of a definition looks like: its promoted inputs and outputs under their own names.
 
-    An inner node that is not known makes a port of any type, so that links to it stay.
+    An inner node that is not known makes a port of any type, so that links to it stay. So does a definition inside itself.
     """
-    definition = graph.subgraphs[name]
-    inputs = []
-    for promoted in definition.inputs:
-        found = None
-        for node_id, input_name in promoted.targets:
-            node = definition.graph.nodes.get(node_id)
-            spec = _spec(node, graph, specs, _depth) if node else None
-            found = spec.by_name.get(input_name) if spec else None
-            if found is not None and node is not None:
-                default = node.values.get(input_name, found.default)
-                found = replace(found, name=promoted.name, default=default)
-                break
-        inputs.append(found or Input(promoted.name, ANY, default=None, optional=True))
-    outputs = []
-    for out in definition.outputs:
-        node = definition.graph.nodes.get(out.node)
-        spec = _spec(node, graph, specs, _depth) if node else None
-        inner = spec.outputs_by_name.get(out.output) if spec else None
-        outputs.append(replace(inner, name=out.name) if inner else Output(out.name, ANY))
-    sink = any((s := _spec(n, graph, specs, _depth)) is not None and s.sink for n in definition.graph.nodes.values())
-    return NodeSpec(
-        id=SUBGRAPH + name,
-        version=1,
-        title=definition.title or name,
-        category="subgraph",
-        summary=definition.help.partition("\n")[0],
-        help=definition.help.partition("\n")[2].strip(),
-        inputs=tuple(inputs),
-        outputs=tuple(outputs),
-        sink=sink,
-    )
-
-
-def _spec(node: Node, graph: Graph, specs: Mapping[str, NodeSpec], depth: int) -> NodeSpec | None:
-    if node.subgraph is None:
-        return specs.get(node.type)
-    if node.subgraph not in graph.subgraphs or depth >= MAX_NESTING:
-        return None
-    return spec_of(node.subgraph, graph, specs, depth + 1)
+    return _Reader(graph, specs).definition(name, ())
 
 
 def node_spec(node: Node, graph: Graph, specs: Mapping[str, NodeSpec]) -> NodeSpec | None:
     """The spec of any node of a graph, instances of subgraphs included; None for a node that is not known."""
-    return _spec(node, graph, specs, 0)
+    return specs.get(node.type) if node.subgraph is None else _Reader(graph, specs).node(node, ())
 
 
-def laid_open(graph: Graph) -> tuple[Graph, list[Problem]]:
+class _Reader:
+    """Reads each definition once, however often it stands in others."""
+
+    def __init__(self, graph: Graph, specs: Mapping[str, NodeSpec]) -> None:
+        self.graph = graph
+        self.specs = specs
+        self.known: dict[str, NodeSpec] = {}
+
+    def node(self, node: Node, inside: tuple[str, ...]) -> NodeSpec | None:
+        name = node.subgraph
+        if name is None:
+            return self.specs.get(node.type)
+        if name not in self.graph.subgraphs or name in inside or len(inside) >= MAX_NESTING:
+            return None
+        return self.definition(name, inside)
+
+    def definition(self, name: str, inside: tuple[str, ...]) -> NodeSpec:
+        if name not in self.known:
+            self.known[name] = self.read(name, (*inside, name))
+        return self.known[name]
+
+    def read(self, name: str, inside: tuple[str, ...]) -> NodeSpec:
+        definition = self.graph.subgraphs[name]
+        inner = {key: self.node(node, inside) for key, node in definition.graph.nodes.items()}
+        outputs = []
+        for out in definition.outputs:
+            spec = inner.get(out.node)
+            found = spec.outputs_by_name.get(out.output) if spec else None
+            outputs.append(replace(found, name=out.name, variable=_of(out.node, found.variable)) if found else Output(out.name, ANY))
+        return NodeSpec(
+            id=SUBGRAPH + name,
+            version=1,
+            title=definition.title or name,
+            category="subgraph",
+            summary=definition.help.partition("\n")[0],
+            help=definition.help.partition("\n")[2].strip(),
+            inputs=tuple(_promoted(item, definition, inner) for item in definition.inputs),
+            outputs=tuple(outputs),
+            sink=any(spec is not None and spec.sink for spec in inner.values()),
+        )
+
+
+def _of(node_id: str, variable: str) -> str:
+    """The type variables of two inner nodes have nothing to do with each other, whatever their authors called them."""
+    return f"{node_id}.{variable}" if variable else ""
+
+
+def _promoted(item: SubgraphInput, definition: Subgraph, inner: Mapping[str, NodeSpec | None]) -> Input:
+    """A promoted input: as the first of its ends that is known, with the value that stands there. One that is linked inside needs nothing."""
+    for node_id, name in item.targets:
+        spec = inner.get(node_id)
+        found = spec.by_name.get(name) if spec else None
+        if found is None:
+            continue
+        made = replace(
+            found,
+            name=item.name,
+            variable=_of(node_id, found.variable),
+            default=definition.graph.nodes[node_id].values.get(name, found.default),
+        )
+        if made.is_required and all(definition.graph.link_at(*end) for end in item.targets):
+            made = replace(made, default=None, optional=True)
+        return made
+    return Input(item.name, ANY, default=None, optional=True)
+
+
+def laid_open(graph: Graph, specs: Mapping[str, NodeSpec] | None = None) -> tuple[Graph, list[Problem]]:
     """The graph with every instance replaced by its definition; inner nodes are called "outer/inner".
 
+    A link to a promoted input takes the place of one inside; where the specs say that an input takes many, it comes before them.
     A missing definition or one that holds itself is left as an unknown node and reported. A bypassed instance stays
     as it is: what passes it by is known only with its spec.
     """
@@ -77,7 +108,9 @@ def laid_open(graph: Graph) -> tuple[Graph, list[Problem]]:
     problems: list[Problem] = []
     nodes: dict[str, Node] = {}
     incoming: dict[str, list[Link]] = {}
+    total = len(graph.nodes)
     entrances: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
+    rank: dict[tuple[str, str], int] = {}
     exits: dict[tuple[str, str], tuple[str, str]] = {}
     opened: set[str] = set()
     waiting: list[tuple[str, Graph, tuple[str, ...], str, Mapping[str, Mapping[str, object]]]] = [("", graph, (), "on", {})]
@@ -97,9 +130,14 @@ def laid_open(graph: Graph) -> tuple[Graph, list[Problem]]:
                 problems.append(Problem(f"The subgraph '{name}' {words}.", path, kind="unknown-node"))
                 nodes[path] = replace(node, id=path)
                 continue
+            total += len(definition.graph.nodes)
+            if total > MAX_LAID_OPEN:
+                words = f"The subgraphs of this graph hold more than {MAX_LAID_OPEN:,} nodes in all. Use fewer of them inside each other."
+                return graph, [Problem(words, path, kind="too-large")]
             opened.add(path)
             promoted: dict[str, dict[str, object]] = {}
-            for item in definition.inputs:
+            for i, item in enumerate(definition.inputs):
+                rank[path, item.name] = i
                 entrances[path, item.name] = tuple((f"{path}/{target}", name_) for target, name_ in item.targets)
                 if item.name in values:
                     for target, name_ in item.targets:
@@ -128,68 +166,84 @@ def laid_open(graph: Graph) -> tuple[Graph, list[Problem]]:
 
     arriving: dict[tuple[str, str], list[tuple[int, Link]]] = {}
     for links_in in incoming.values():
-        for link in links_in:
+        for link in sorted(links_in, key=lambda link: rank.get((link.target, link.input), 0)):
             source, output = way_out(link.source, link.output)
-            if source in opened:
+            if source not in nodes:
                 continue  # an output that the definition no longer has
             for target, name in ways_in(link.target, link.input):
-                arriving.setdefault((target, name), []).append((link.target.count("/"), Link(source, output, target, name)))
+                if target in nodes:
+                    arriving.setdefault((target, name), []).append((link.target.count("/"), Link(source, output, target, name)))
     flat: dict[str, list[Link]] = {}
-    for (target, _), found in sorted(arriving.items()):
-        outermost = min(level for level, _ in found)  # a link to the promoted input takes the place of one inside
-        flat.setdefault(target, []).extend(link for level, link in found if level == outermost)
+    for (target, name), found in sorted(arriving.items()):
+        outermost = min(level for level, _ in found)
+        many = len(found) > 1 and specs is not None and _takes_many(nodes[target], name, graph, specs)
+        flat.setdefault(target, []).extend(dict.fromkeys(link for level, link in found if many or level == outermost))
     return Graph(nodes=nodes, incoming={k: tuple(v) for k, v in flat.items()}), problems
+
+
+def _takes_many(node: Node, name: str, graph: Graph, specs: Mapping[str, NodeSpec]) -> bool:
+    spec = node_spec(node, graph, specs)
+    item = spec.by_name.get(name) if spec else None
+    return item is not None and item.many
 
 
 def gathered(graph: Graph, ids: Iterable[str], name: str, specs: Mapping[str, NodeSpec]) -> tuple[Graph, str]:
     """Put nodes into a new subgraph with one instance in their place; returns the graph and the instance's id.
 
     Links that cross the border become promoted inputs and outputs; so does nothing else: promote values from inside.
+    Where an input takes many links, those from outside come before those from inside afterwards.
 
     Raises:
-        GraphError: No node is chosen.
+        GraphError: No node is chosen, or a node that is not chosen stands between them.
     """
     inside = {i for i in ids if i in graph.nodes}
     if not inside:
         raise GraphError("Choose the nodes that shall become a subgraph.")
+    between = (graph.downstream(*inside) & graph.upstream(*inside)) - inside
+    if between:
+        node = graph.nodes[min(between)]
+        raise GraphError(f"'{node.title or node.id}' stands between the chosen nodes. Choose it too.", node.id)
+    name = name.strip() or "subgraph"
     key, count = name, 1
     while key in graph.subgraphs:
         count += 1
         key = f"{name}_{count}"
+    instance = graph.without(*inside).free_id(key)
     inputs: dict[tuple[str, str], tuple[str, list[tuple[str, str]]]] = {}
     outputs: dict[tuple[str, str], str] = {}
     taken_in: set[str] = set()
     taken_out: set[str] = set()
-    outer: list[Link] = []
-    for link in graph.links:
-        if link.target in inside and link.source not in inside:
-            source = (link.source, link.output)
-            if source not in inputs:
-                inputs[source] = (_free(link.input, taken_in), [])
-            inputs[source][1].append((link.target, link.input))
-        elif link.source in inside and link.target not in inside:
+    incoming: dict[str, tuple[Link, ...]] = {}
+    for target, links in graph.incoming.items():
+        outer = []
+        for link in links:
             end = (link.source, link.output)
-            if end not in outputs:
-                outputs[end] = _free(link.output, taken_out)
-            outer.append(link)
-    positions = [graph.nodes[i].position for i in inside]
+            if target in inside:
+                if link.source not in inside:
+                    if end not in inputs:
+                        inputs[end] = (_free(link.input, taken_in), [])
+                    inputs[end][1].append((target, link.input))
+            elif link.source in inside:
+                if end not in outputs:
+                    outputs[end] = _free(link.output, taken_out)
+                outer.append(Link(instance, outputs[end], target, link.input))
+            else:
+                outer.append(link)
+        if outer:
+            incoming[target] = tuple(outer)
+    arriving = [Link(*end, instance, promoted) for end, (promoted, _) in inputs.items()]
+    if arriving:
+        incoming[instance] = tuple(sorted(arriving, key=lambda link: link.input))
     definition = Subgraph(
         graph=replace(graph.fragment(inside), subgraphs={}),
         inputs=tuple(SubgraphInput(n, tuple(ends)) for n, ends in inputs.values()),
         outputs=tuple(SubgraphOutput(n, *end) for end, n in outputs.items()),
         title=name,
     )
+    positions = [graph.nodes[i].position for i in inside]
     place = (sum(x for x, _ in positions) / len(positions), sum(y for _, y in positions) / len(positions))
-    instance = graph.free_id(key)
     result = graph.without(*inside).with_subgraph(key, definition).with_node(Node(instance, SUBGRAPH + key, {}, place))
-    for (source_id, output), (n, _) in inputs.items():
-        result = result.with_link(Link(source_id, output, instance, n))
-    for link in outer:
-        many = (
-            (s := node_spec(graph.nodes[link.target], graph, specs)) is not None and (i := s.by_name.get(link.input)) is not None and i.many
-        )
-        result = result.with_link(Link(instance, outputs[link.source, link.output], link.target, link.input), many)
-    return result, instance
+    return replace(result, incoming=incoming), instance
 
 
 def _free(wish: str, taken: set[str]) -> str:
@@ -201,32 +255,56 @@ def _free(wish: str, taken: set[str]) -> str:
     return name
 
 
-def scattered(graph: Graph, node_id: str) -> tuple[Graph, frozenset[str]]:
+def scattered(graph: Graph, node_id: str, specs: Mapping[str, NodeSpec] | None = None) -> tuple[Graph, frozenset[str]]:
     """Put the nodes of an instance in its place; returns the graph and their ids. The definition stays for its other uses.
+
+    A muted or bypassed instance leaves nodes that are so. Without specs an input that is linked twice from outside takes many.
 
     Raises:
         GraphError: The node is not an instance of a definition in this graph.
     """
     node = graph.nodes[node_id]
-    definition = graph.subgraphs.get(node.subgraph or "")
+    definition = graph.subgraphs.get(node.subgraph) if node.subgraph is not None else None
     if definition is None:
         raise GraphError(f"'{node.title or node_id}' is not a subgraph.", node_id)
     inner = definition.graph
+    if node.mode != "on":
+        inner = inner.with_nodes(replace(n, mode=node.mode) for n in inner.nodes.values() if n.mode == "on" or node.mode == "muted")
     for item in definition.inputs:
         if item.name in node.values:
             for target, name in item.targets:
-                inner = inner.with_value(target, name, node.values[item.name])
+                if target in inner.nodes:
+                    inner = inner.with_value(target, name, node.values[item.name])
     positions = [n.position for n in inner.nodes.values()] or [(0.0, 0.0)]
     dx = node.position[0] - min(x for x, _ in positions)
     dy = node.position[1] - min(y for _, y in positions)
     result, names = graph.without(node_id).pasted(inner, dx, dy)
-    for link in graph.incoming.get(node_id, ()):
-        for item in definition.inputs:
-            if item.name == link.input:
+    incoming = dict(result.incoming)
+    ends = {out.name: (names[out.node], out.output) for out in definition.outputs if out.node in inner.nodes}
+    for target, links in graph.incoming.items():
+        if target != node_id and any(link.source == node_id for link in links):
+            kept = [
+                Link(*ends[link.output], target, link.input) if link.source == node_id else link
+                for link in links
+                if link.source != node_id or link.output in ends
+            ]
+            incoming[target] = tuple(dict.fromkeys(kept))
+    arriving: dict[tuple[str, str], list[Link]] = {}
+    for item in definition.inputs:
+        for link in graph.incoming.get(node_id, ()):
+            if link.input == item.name:
                 for target, name in item.targets:
-                    result = result.with_link(Link(link.source, link.output, names[target], name))
-    ends = {out.name: (names[out.node], out.output) for out in definition.outputs if out.node in names}
-    for link in graph.links_from(node_id):
-        if link.output in ends:
-            result = result.with_link(Link(*ends[link.output], link.target, link.input), many=True)
+                    if target in inner.nodes:
+                        arriving.setdefault((target, name), []).append(Link(link.source, link.output, names[target], name))
+    for (target, name), outer in arriving.items():
+        there = incoming.get(names[target], ())
+        many = len(outer) > 1 if specs is None else _takes_many(inner.nodes[target], name, graph, specs)
+        both = [*outer, *(link for link in there if many or link.input != name)]
+        incoming[names[target]] = tuple(sorted(dict.fromkeys(both), key=lambda link: link.input))
+    groups = {
+        key: replace(group, members=(group.members - {node_id}) | {names[i] for i in inner.nodes}) if node_id in group.members else group
+        for key, group in graph.groups.items()
+        if key != node_id
+    }
+    result = replace(result, incoming={k: v for k, v in incoming.items() if v}, groups={**result.groups, **groups})
     return result, frozenset(names.values())
