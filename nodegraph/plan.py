@@ -8,7 +8,9 @@ share results.
 from __future__ import annotations
 
 import json
+import math
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +44,7 @@ class Source(NamedTuple):
 class Step:
     """One node to run. `values` has every input that is not linked, `sources` those that are."""
 
-    __slots__ = ("family", "key", "many", "mapped", "node_id", "sources", "spec", "values")
+    __slots__ = ("family", "key", "many", "mapped", "node_id", "sources", "spec", "types", "values")
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class Step:
         mapped: tuple[str, ...],
         many: frozenset[str],
         family: str | None,
+        types: Mapping[str, str],
     ) -> None:
         self.node_id = node_id
         self.spec = spec
@@ -65,6 +68,8 @@ class Step:
         self.many = many
         """Outputs that give a list."""
         self.family = family
+        self.types = types
+        """What each type variable of the node stands for here, as far as its links tell."""
 
     def __repr__(self) -> str:
         return f"Step({self.node_id!r}, {self.spec.id!r}, {self.key[:8]})"
@@ -93,7 +98,8 @@ def make_plan(graph: Graph, registry: Registry, targets: Sequence[str] | None = 
         GraphProblems: Something that the targets need is wrong; all of it is named.
     """
     place = (id(graph), id(registry), str(base), tuple(targets) if targets is not None else None)
-    recent = _recent.get(place)
+    with _lock:
+        recent = _recent.get(place)
     if recent is not None and recent.graph is graph and recent.registry is registry and recent.is_right(base):
         return recent.plan
     planner = _Planner(graph, registry, base)
@@ -101,10 +107,11 @@ def make_plan(graph: Graph, registry: Registry, targets: Sequence[str] | None = 
     errors = tuple(problem for problem in problems if problem.severity == "error")
     if errors:
         raise GraphProblems(errors)
-    if all(step.spec.cache for step in plan.steps):
-        while len(_recent) >= 16:
-            del _recent[next(iter(_recent))]
-        _recent[place] = _Recent(graph, registry, len(registry.specs), tuple(planner.files), plan)
+    if not planner.always:
+        with _lock:
+            while len(_recent) >= 16:
+                del _recent[next(iter(_recent))]
+            _recent[place] = _Recent(graph, registry, len(registry.specs), tuple(planner.files), plan)
     return plan
 
 
@@ -128,6 +135,7 @@ class _Recent(NamedTuple):
 
 
 _recent: dict[tuple[int, int, str, tuple[str, ...] | None], _Recent] = {}
+_lock = threading.Lock()
 
 
 class _Prepared(NamedTuple):
@@ -153,37 +161,92 @@ class _Planner:
         self.base = base
         self.with_family = registry.with_family
         self.files: list[tuple[str, str, Path, str]] = []
-        self.graph, self.problems = laid_open(graph)
+        self.always = False
+        """Whether something in the plan must run every time."""
+        self.graph, self.problems = laid_open(graph, registry.specs)
         self.special = any(node.mode != "on" or node.type == REROUTE for node in self.graph.nodes.values())
+        self.silent: frozenset[str] = _NONE
+        self.incoming: Mapping[str, tuple[Link, ...]] = self.graph.incoming
+        """The links that arrive at each node, seen through bypassed nodes and reroute dots where there are any."""
 
     def plan(self, targets: Sequence[str] | None, everything: bool = False) -> tuple[Plan, list[Problem]]:
-        graph, specs = self.graph, self.registry.specs
-        wanted = list(graph.nodes) if everything else self._targets(targets)
-        order = self._order(wanted)
+        nodes, specs = self.graph.nodes, self.registry.specs
+        wanted = list(nodes) if everything else self._targets(targets)
+        skipped: set[str] = set()
+        if self.special:
+            self.incoming = {name: self._links(name) for name in self.graph.incoming if not self._is_passed(nodes[name])}
+            wanted = self._seen_through(wanted, everything)
+            order = self._order(wanted)
+            skipped = self._silent(order)
+            self.silent = frozenset(skipped)
+            order = [name for name in order if name not in skipped]
+            if not everything:
+                needed = self._needed(order, [name for name in wanted if name not in skipped], skipped)
+                order = [name for name in order if name in needed]
+        else:
+            order = self._order(wanted)
         places: dict[str, int] = {}
         steps: list[Step] = []
-        skipped: set[str] = set()
-        nodes = graph.nodes
+        incoming = self.incoming
         for node_id in order:
             node = nodes[node_id]
             spec = specs.get(node.type)
-            if node.mode == "muted":
-                skipped.add(node_id)
-                continue
             if spec is None:
                 self._unknown(node)
                 skipped.add(node_id)
                 continue
-            links = self._links(node_id) if self.special else graph.incoming.get(node_id, ())
-            step = self._step(node, spec, links, steps, places, skipped)
+            step = self._step(node, spec, incoming.get(node_id, ()), steps, places)
             if step is None:
                 skipped.add(node_id)
             else:
                 places[node_id] = len(steps)
                 steps.append(step)
-        chosen = tuple(places[name] for name in wanted if name in places)
+        chosen = tuple(places[name] for name in dict.fromkeys(wanted) if name in places)
         warnings = tuple(problem for problem in self.problems if problem.severity == "warning")
         return Plan(tuple(steps), chosen, frozenset(skipped), warnings), self.problems
+
+    # -- what is muted or passed by
+
+    def _is_passed(self, node: Node) -> bool:
+        return node.mode == "bypassed" or (node.type == REROUTE and node.mode == "on")
+
+    def _seen_through(self, wanted: Sequence[str], everything: bool) -> list[str]:
+        """In place of a reroute dot that is asked for, what leads to it; a bypassed node does nothing, so it is left out."""
+        found = []
+        for name in wanted:
+            node = self.graph.nodes[name]
+            if not self._is_passed(node):
+                found.append(name)
+            elif node.type == REROUTE and node.mode == "on" and not everything:
+                source, _ = self._through(Link(name, "output", "", ""))
+                if source:
+                    found.append(source)
+        return found
+
+    def _silent(self, order: Sequence[str]) -> set[str]:
+        """The muted nodes, and those that need one: they do not run, and nothing is wrong with that."""
+        silent: set[str] = set()
+        for name in order:
+            node = self.graph.nodes[name]
+            if node.mode == "muted":
+                silent.add(name)
+                continue
+            spec = self.registry.specs.get(node.type)
+            if spec is None or not any(link.source in silent for link in self.incoming.get(name, ())):
+                continue
+            loud = {link.input for link in self.incoming[name] if link.source not in silent}
+            lost = {link.input for link in self.incoming[name]} - loud
+            if any((item := spec.by_name.get(i)) is not None and item.is_required for i in lost):
+                silent.add(name)
+        return silent
+
+    def _needed(self, order: Sequence[str], wanted: Sequence[str], skipped: set[str]) -> set[str]:
+        """What the wanted nodes need, without what only muted nodes need."""
+        needed = set(wanted)
+        for name in reversed(order):  # upstream first, so whoever needs a node has been seen before it
+            if name in needed:
+                needed.update(link.source for link in self.incoming.get(name, ()) if link.source not in skipped)
+        return needed
 
     # -- which nodes, in which order
 
@@ -211,7 +274,7 @@ class _Planner:
 
     def _order(self, wanted: Sequence[str]) -> list[str]:
         """The wanted nodes and all that feed them, upstream first. Without recursion: chains may be 10,000 nodes long."""
-        incoming = self.graph.incoming
+        incoming, special = self.incoming, self.special
         done: set[str] = set()
         open_: set[str] = set()
         order: list[str] = []
@@ -231,6 +294,8 @@ class _Planner:
                     stack.pop()
                     continue
                 open_.add(node_id)
+                if special and self.graph.nodes[node_id].mode == "muted":
+                    continue  # whatever feeds it need not run
                 for link in incoming.get(node_id, ()):
                     source = link.source
                     if source in done:
@@ -243,9 +308,15 @@ class _Planner:
         return order
 
     def _loop(self, stack: Sequence[str], open_: set[str], start: str) -> None:
-        around = [i for i in stack[stack.index(start) :] if i in open_]
-        names = ", ".join(f"'{self._name(i)}'" for i in around[:5])
-        self.problems.append(Problem(f"{names} feed each other in a loop. Take one of their links away.", start, kind="loop"))
+        first = len(stack) - 1 - stack[::-1].index(start)  # a node may also wait further down, pushed by another that it feeds
+        around = [i for i in stack[first:] if i in open_]
+        names = ", ".join(f"'{self._name(i)}'" for i in around[:5]) + (f" and {len(around) - 5} more" if len(around) > 5 else "")
+        words = (
+            f"{names} feed each other in a loop. Take one of their links away."
+            if len(around) > 1
+            else f"{names} feeds itself. Take its link away."
+        )
+        self.problems.append(Problem(words, start, kind="loop"))
 
     # -- modes: what really feeds an input
 
@@ -281,8 +352,8 @@ class _Planner:
         if spec is None or output not in spec.outputs_by_name:
             return None
         wanted = spec.outputs_by_name[output]
-        same = [out.name for out in spec.outputs if out.type == wanted.type].index(output)
-        fitting = [item for item in spec.inputs if item.type == wanted.type]
+        same = [out.name for out in spec.outputs if out.type == wanted.type and out.variable == wanted.variable].index(output)
+        fitting = [item for item in spec.inputs if item.type == wanted.type and item.variable == wanted.variable]
         linked = [link for item in fitting if (link := self.graph.link_at(node.id, item.name)) is not None]
         if same < len(fitting) and (link := self.graph.link_at(node.id, fitting[same].name)) is not None:
             return link
@@ -290,9 +361,11 @@ class _Planner:
 
     # -- one node
 
-    def _step(
-        self, node: Node, spec: NodeSpec, links: tuple[Link, ...], steps: list[Step], places: Mapping[str, int], skipped: set[str]
-    ) -> Step | None:
+    def _step(self, node: Node, spec: NodeSpec, links: tuple[Link, ...], steps: list[Step], places: Mapping[str, int]) -> Step | None:
+        if self.special and links:
+            # the others come from a muted node, or through a bypassed one from nothing
+            live = tuple(link for link in links if link.source and link.source not in self.silent)
+            links = links if len(live) == len(links) else live
         prepared = self._prepare(node, spec, links)
         if prepared.problems:
             self.problems += prepared.problems
@@ -300,16 +373,18 @@ class _Planner:
         key: list[str] = []
         mapped: list[str] = []
         family = None
+        apart = False  # whether lazy branches are of different families
+        types: dict[str, str] = {}
+        is_lost = False
         for link in links:
             item = spec.by_name.get(link.input)
             if item is None:
+                words = f"'{self._name(node.id)}' has no input '{link.input}' any more. Take the link to it away, or link another input."
+                self.problems.append(Problem(words, node.id, link.input, kind="link"))
                 continue
             place = places.get(link.source)
-            if place is None:
-                if item.default is REQUIRED:
-                    if link.source == "":
-                        self._needs(node, item, self.problems)
-                    return None  # its source is muted, or has a problem of its own
+            if place is None:  # what feeds it has a problem of its own
+                is_lost = is_lost or item.is_required
                 continue
             before = steps[place]
             out = before.spec.outputs_by_name.get(link.output)
@@ -317,27 +392,53 @@ class _Planner:
                 words = f"'{self._name(node.id)}' is linked to the output '{link.output}' of '{self._name(link.source)}', which it does not have. Link another one."
                 self.problems.append(Problem(words, node.id, item.name, kind="link"))
                 continue
-            if out.type != item.type and not accepts(item.type, out.type):
-                words = f"'{item.name}' of '{self._name(node.id)}' takes {_a(item.type)}. This link carries {_a(out.type)}."
+            offered = out.type
+            if out.variable and before.types:
+                offered = before.types.get(out.variable, offered)
+            if offered != item.type and not accepts(item.type, offered):
+                words = f"'{item.name}' of '{self._name(node.id)}' takes {_a(item.type)}. This link carries {_a(offered)}."
                 self.problems.append(Problem(words, node.id, item.name, kind="type"))
                 continue
+            if item.variable and offered != ANY:
+                known = types.get(item.variable, offered)
+                if accepts(known, offered):
+                    types[item.variable] = known
+                elif accepts(offered, known):
+                    types[item.variable] = offered
+                else:
+                    words = f"'{item.name}' of '{self._name(node.id)}' must be {_a(known)} like what is linked before it. This link carries {_a(offered)}."
+                    self.problems.append(Problem(words, node.id, item.name, kind="type"))
+                    continue
             many = link.output in before.many
             source = Source(place, link.output)
             if item.many:
                 sources[item.name] = (*sources.get(item.name, ()), source)
+            elif item.name in sources:
+                words = f"'{item.name}' of '{self._name(node.id)}' takes one link and has several. Take the others away."
+                self.problems.append(Problem(words, node.id, item.name, kind="link"))
+                continue
             else:
                 sources[item.name] = source
                 if many:
                     mapped.append(item.name)
             key += (item.name, before.key, link.output)
+            if item.type == "path":  # nobody knows which file it will be, so nobody knows what is in it
+                self.always = True
+                key.append(secrets.token_hex(8))
             if before.family is not None and self._carries(item.type, out.type):
-                family = self._same_family(node, item, family, before)
+                if item.lazy and family is not None and _base(family) != _base(before.family):
+                    apart = True  # only one branch will be used
+                else:
+                    family = self._same_family(node, item, family, before)
+        if is_lost:
+            return None
         if spec.id in self.with_family and (own := self._own_family(node, prepared)):
             if family is not None and _base(family) != _base(own):
                 words = f"'{self._name(node.id)}' is for {own}, but its links carry {family}. Choose a file for {family}."
                 self.problems.append(Problem(words, node.id, None, kind="family"))
-            family = own
+            family, apart = own, False
         if not spec.cache:
+            self.always = True
             key.append(secrets.token_hex(8))
         values = prepared.values
         if prepared.files:
@@ -349,7 +450,7 @@ class _Planner:
             outputs = frozenset(out.name for out in spec.outputs)
         else:
             outputs = frozenset(out.name for out in spec.outputs if out.many) if spec.outputs else _NONE
-        return Step(node.id, spec, values, sources, digest, tuple(mapped), outputs, family)
+        return Step(node.id, spec, values, sources, digest, tuple(mapped), outputs, None if apart else family, types)
 
     def _prepare(self, node: Node, spec: NodeSpec, links: tuple[Link, ...]) -> _Prepared:
         place = (id(node), id(links))
@@ -370,18 +471,19 @@ class _Planner:
                 value = given[name]
                 if not _is_fine(item, value):
                     problems.append(_wrong_value(self._name(node.id), node.id, item, value))
-            elif item.default is REQUIRED:
+                    continue
+            elif item.default is REQUIRED and item.type != "path":
                 self._needs(node, item, problems)
                 continue
             else:
                 value = item.default
             kind = item.type
             if kind == "path":
-                values[name] = value
+                values[name] = value or None
                 if value:
                     files.append((name, str(value)))
                 elif not item.optional:
-                    problems.append(_wrong_value(self._name(node.id), node.id, item, value))
+                    problems.append(_wrong_value(self._name(node.id), node.id, item, ""))
                 continue
             if kind == "float" and type(value) is int:
                 value = float(value)
@@ -393,6 +495,9 @@ class _Planner:
                 if name not in spec.by_name:
                     words = f"'{self._name(node.id)}' does not know '{name}'. It stays in the file and has no effect."
                     problems.append(Problem(words, node.id, name, "warning", "unknown-value"))
+        if node.version > spec.version:
+            words = f"'{self._name(node.id)}' was saved with a newer version of its node ({node.version}) than is installed ({spec.version}). Update it."
+            problems.append(Problem(words, node.id, None, "warning", "newer-node"))
         made = _Prepared(node, links, spec, values, tuple(problems), "\0".join(head), tuple(files))
         if len(_prepared) > _KEPT:
             _prepared.clear()
@@ -419,6 +524,8 @@ class _Planner:
     # -- families
 
     def _own_family(self, node: Node, prepared: _Prepared) -> str | None:
+        if any(item.type == "path" and item.name not in prepared.values for item in prepared.spec.inputs):
+            return None  # which file it is comes along a link
         values = dict(prepared.values)
         for name, value in prepared.files:
             marker = prepared.spec.by_name[name].file
@@ -505,14 +612,19 @@ _FITS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "boo
 
 
 def _is_fine(item: Input, value: Any) -> bool:
-    if item.choices:
-        return value in item.choices
     if value is None:
         return item.optional or item.default is None
+    if item.choices:
+        return any(type(choice) is type(value) and choice == value for choice in item.choices)
     if item.is_port or not isinstance(value, _FITS[item.type]) or (isinstance(value, bool) and item.type != "bool"):
         return False
+    if isinstance(value, (int, float)) and item.type == "float" and not -_LARGEST <= value <= _LARGEST:
+        return False  # infinite, or not a number
     limits = item.range
     return limits is None or not isinstance(value, (int, float)) or limits.min <= value <= limits.max
+
+
+_LARGEST = math.nextafter(math.inf, 0)
 
 
 def _wrong_value(name: str, node_id: str, item: Input, value: Any) -> Problem:
@@ -528,7 +640,13 @@ def _wrong_value(name: str, node_id: str, item: Input, value: Any) -> Problem:
         return Problem(
             f"'{name}' has no file for '{item.name}' yet. Choose one from your {kind} folder.", node_id, item.name, kind="missing-file"
         )
-    if item.range is not None and isinstance(value, (int, float)) and not isinstance(value, bool):
+    if item.range is not None and isinstance(value, (int, float)) and isinstance(value, _FITS[item.type]) and not isinstance(value, bool):
         limits = item.range
-        return Problem(f"{where} is {value:g}. It must be from {limits.min:g} to {limits.max:g}.", node_id, item.name, kind="range")
+        words = f"{where} is {_number(value)}. It must be from {_number(limits.min)} to {_number(limits.max)}."
+        return Problem(words, node_id, item.name, kind="range")
     return Problem(f"{where} must be {_ABOUT[item.type]}, not '{str(value)[:80]}'.", node_id, item.name)
+
+
+def _number(value: float) -> str:
+    """A number as people write it: whole ones in full, also where a seed is as large as can be."""
+    return str(int(value))[:40] if isinstance(value, int) or (value.is_integer() and abs(value) < 2**53) else f"{value:g}"
