@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import Any, BinaryIO
 import xxhash
 
 from nodegraph.codec import Unencodable, Unreadable, decode, encode, size_of
+from nodegraph.folders import Folders, read_settings
 
 SUFFIX = ".safetensors"
 GB = 1 << 30
@@ -138,6 +139,7 @@ class DiskTier:
         if size > self.limit:
             return False
         path = self.path(key)
+        first = self._used is None
         temporary = ""
         try:
             self._make(path.parent)
@@ -155,10 +157,7 @@ class DiskTier:
                     os.unlink(temporary)
             return False
         self.problem = ""
-        if self._used is None:
-            self._used = self.usage()[1]
-        else:
-            self._used += size
+        self._used = self.used if first else self.used + size
         if self._used > self.limit:
             self.tidy()
         return True
@@ -171,6 +170,13 @@ class DiskTier:
         """Entries and bytes."""
         entries = self._scan()
         return len(entries), sum(size for _, size, _ in entries)
+
+    @property
+    def used(self) -> int:
+        """Bytes, as far as this process knows: what it found at first, and what it did since."""
+        if self._used is None:
+            self._used = self.usage()[1]
+        return self._used
 
     def tidy(self, limit: int | None = None) -> bool:
         """Delete what was not used for longest until a tenth of the budget is free, and what dead processes left half-written.
@@ -319,6 +325,25 @@ class Cache:
         return Usage(
             len(self.memory), self.memory.used, self.memory.limit, entries, size, self.disk.limit if self.disk is not None else 0
         )  # fmt: skip
+
+
+def standard_cache(folders: Folders, packages: Iterable[str] = ("nodes",), memory_limit: int = 0) -> Cache:
+    """The cache of the user who runs the program. `packages` are those whose classes results may be made of.
+
+    Settings "cache": {"disk_gb": 10, "memory_gb": 4} set its budgets; 0 on disk keeps nothing there.
+    """
+    from nodegraph.machine import result_limit
+
+    wishes = read_settings(folders.settings).get("cache", {})
+    wishes = wishes if isinstance(wishes, dict) else {}
+
+    def budget(name: str, standard: int) -> int:
+        wish = wishes.get(name)
+        return int(wish * GB) if isinstance(wish, (int, float)) and not isinstance(wish, bool) and 0 <= wish < 1e6 else standard
+
+    limit = budget("disk_gb", 10 * GB)
+    trusted = frozenset({"nodegraph", *(name.partition(".")[0] for name in packages)})
+    return Cache(memory_limit or budget("memory_gb", result_limit()), DiskTier(folders.cache, limit, trusted) if limit else None)
 
 
 def is_worth_keeping(seconds: float, size: int) -> bool:

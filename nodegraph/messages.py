@@ -286,7 +286,7 @@ MESSAGES: dict[str, type] = {kind.__name__.lower(): kind for kind in (*typing.ge
 EVENTS: frozenset[str] = frozenset(kind.__name__.lower() for kind in typing.get_args(Event))
 
 
-def name_of(message: Any) -> str:
+def kind_of(message: Any) -> str:
     """The word that names a message on the wire: "progress"."""
     return type(message).__name__.lower()
 
@@ -313,7 +313,7 @@ def to_wire(message: Any) -> tuple[bytes, bytes]:
 
 
 def _encode(message: Any) -> tuple[dict[str, Any], bytes]:
-    header: dict[str, Any] = {"type": name_of(message)}
+    header: dict[str, Any] = {"type": kind_of(message)}
     payload = b""
     for item in fields(message):
         value = getattr(message, item.name)
