@@ -15,7 +15,7 @@ import torch
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
-from resources.starter.recipe import latents, layout, state
+from resources.starter.recipe import latents, layout, state, words
 
 SYNC_EVERY = 4  # steps a worker takes alone
 
@@ -39,6 +39,7 @@ class Plan:
     device: str = "cpu"
     samples: int | None = None
     object_weight: float = 1.5
+    objects: int = words.FIRST_OBJECTS  # scenes with others are left out
 
 
 def build(plan: Plan) -> tuple[Any, nn.ModuleDict]:
@@ -83,10 +84,13 @@ class Data:
             side = self.shards.latents.shape[-1]
             self.weights = object_weights(self.shards.described, side, self.plan.object_weight).to(self.plan.device)
             self.latents = self.shards.latents.to(self.plan.device)
+            known = set(words.Vocabulary.first(self.plan.objects).objects)
+            kept = [k for k, scene in enumerate(self.shards.described) if all(spot["name"] in known for spot in scene["placements"])]
+            self.kept = torch.tensor(kept, device=self.plan.device)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Scaled latents [n, 4, h, w], token ids with a tenth of the captions dropped, and loss weights."""
-        pick = torch.randint(0, len(self.latents), (count,), device=self.plan.device)
+        pick = self.kept[torch.randint(0, len(self.kept), (count,), device=self.plan.device)]
         mean, deviation = self.latents[pick].float().chunk(2, 1)
         clean = (mean + deviation * torch.randn_like(mean)) * self.scale
         dropped = torch.rand(count, 1, device=self.plan.device) < 0.1
@@ -122,8 +126,8 @@ def train_step(modules: nn.ModuleDict, diffusion: Diffusion, batch: tuple[Tensor
     clean, ids, weights = batch
     noisy, velocity, t = diffusion.noised(clean)
     with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
-        words = modules["text_encoder"](ids).last_hidden_state
-        predicted = modules["unet"](noisy, t, words).sample
+        context = modules["text_encoder"](ids).last_hidden_state
+        predicted = modules["unet"](noisy, t, context).sample
     return diffusion.loss(predicted, velocity, t, weights)
 
 
@@ -174,7 +178,7 @@ def run(rank: int, plan: Plan, shared: list[Tensor], average: list[Tensor], coun
         if rank == 0 and step % 100 == 0:
             pace = (time.monotonic() - told) * 10 / plan.batch
             told = time.monotonic()
-            print(f"{int(counts.sum()):>8} samples  loss {losses / 100:.4f}  {pace:.1f} ms a sample  {len(data.shards)} scenes", flush=True)
+            print(f"{int(counts.sum()):>8} samples  loss {losses / 100:.4f}  {pace:.1f} ms a sample  {len(data.kept)} scenes", flush=True)
             with open(Path(plan.state_folder) / "loss.csv", "a", encoding="utf-8") as log:
                 log.write(f"{int(counts.sum())},{losses / 100:.5f}\n")
             losses = 0.0
@@ -247,6 +251,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--decay-from", type=float, default=1.0)
+    parser.add_argument("--objects", type=int, default=words.FIRST_OBJECTS, help="how many of the world's objects to draw")
     parser.add_argument("--continue-from", help="a model folder whose weights begin a new state")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--export", type=Path, help="write the averaged model here at the end")
@@ -254,6 +259,7 @@ def main() -> None:
     plan = Plan(
         args.state, args.latents, args.tokenizer, args.vae, args.minutes, args.workers, args.batch, args.rate, args.decay_from,
         args.continue_from, device=args.device,
+        objects=args.objects,
     )  # fmt: skip
     print(f"{train(plan)} samples seen")
     if args.export:
