@@ -21,7 +21,6 @@ from nodegraph.errors import GraphError
 from nodes.diffusion.prompt_syntax import Piece, parse
 from nodes.diffusion.types import Cond
 from nodes.models import weights
-from nodes.models.families import FAMILIES
 from nodes.models.header import read_header
 from nodes.models.memory import Model
 
@@ -52,7 +51,7 @@ def encode(
     """A prompt as conditionings: one, or one per part of a schedule (their spans follow each other). On the CPU, float32.
 
     model: loaded text encoders (`MODELS.use(TextEncoderHandle)`). steps, seed: for schedules and wildcards.
-    size: (height, width) in px for families that are told the size (SDXL), None = what they were trained at; see `with_size`.
+    size: (height, width) in px for families that are told the size (SDXL); None = the sampler adds it (see `with_size`).
     Raises: GraphError for an unknown embedding, or a missing or unfit text encoder.
     """
     conds = []
@@ -60,9 +59,8 @@ def encode(
         for part, said in parse(text, steps, seed):
             cond = encode_pieces(model, said, weighting)
             conds.append(replace(cond, span=(part.start, part.end)))
-    family = _family(model)
-    height, width = size or (FAMILIES[family].size, FAMILIES[family].size)
-    return tuple(with_size(_detached(cond), height, width, family=family) for cond in conds)
+    done = tuple(_detached(cond) for cond in conds)
+    return done if size is None else tuple(with_size(cond, *size, family=_family(model)) for cond in done)
 
 
 def encode_pieces(model: Model, said: Sequence[Piece], weighting: Weighting = "comfyui") -> Cond:
