@@ -35,21 +35,23 @@ def canny_edges(
 def line_art(
     image: Image,
     width: Annotated[float, Range(0.3, 16, step=0.1), Unit("px")] = 1.0,
-    level: Fraction = 0.5,
-    hardness: Annotated[float, Range(0.5, 100, step=0.5, log=True), Advanced()] = 10.0,
+    level: Fraction = 0.8,
+    tones: Fraction = 0.0,
+    hardness: Annotated[float, Range(0.5, 100, step=0.5, log=True), Advanced()] = 5.0,
     dark_on_white: bool = False,
 ) -> Image:
-    """Draw a picture with a pen: lines and dark areas, for a line-art ControlNet or as a picture of its own.
+    """Draw a picture with a pen, for a line-art ControlNet or as a picture of its own.
 
     Args:
         width: Of the finest lines. Larger leaves details out.
-        level: How dark something must be to become ink. More is blacker.
+        level: How faint a line may be and still be drawn. More gives more lines.
+        tones: How far dark areas become ink too. 0 % draws only lines.
         hardness: Low gives pencil tones, high pure black and white.
         dark_on_white: As on paper. ControlNets want it off: white lines on black.
     """
     from nodes.pictures.edges import as_image, lines
 
-    drawn = lines(image.pixels, width, level, hardness=hardness)
+    drawn = lines(image.pixels, width, level, tones, hardness=hardness)
     return Image(as_image(1 - drawn if dark_on_white else drawn))
 
 

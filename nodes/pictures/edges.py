@@ -33,22 +33,23 @@ def canny(pixels: Tensor, low: float, high: float) -> Tensor:
     return torch.from_numpy(np.stack(planes).astype(np.float32) / 255)[:, None]
 
 
-def lines(pixels: Tensor, width: float, level: float, sharpness: float = 20.0, hardness: float = 10.0) -> Tensor:
+def lines(pixels: Tensor, width: float, level: float, tones: float = 0.0, sharpness: float = 50.0, hardness: float = 5.0) -> Tensor:
     """[batch, 1, h, w]: pen lines by extended difference of Gaussians (Winnemöller et al. 2012, "XDoG", eq. 5 and 7), white on black.
 
-    width: sigma of the finer Gaussian in pixels. level: brightness below which a tone counts as a line (epsilon).
+    width: sigma of the finer Gaussian in pixels. level: what is below it becomes ink (epsilon).
+    tones: 1 is the published filter, in which dark areas become ink too; 0 takes their brightness for that of paper, so only lines are left.
     """
     grey = luma(pixels, REC_601)
-    difference = (1 + sharpness) * blurred(grey, width) - sharpness * blurred(grey, 1.6 * width)
+    fine = blurred(grey, width)
+    difference = tones * fine + (1 - tones) + sharpness * (fine - blurred(grey, 1.6 * width))
     paper = torch.where(difference >= level, torch.ones_like(grey), 1 + torch.tanh(hardness * (difference - level)))
     return (1 - paper).clamp(0, 1)
 
 
 def scribble(pixels: Tensor, width: float, thickness: int, specks: int) -> Tensor:
-    """[batch, 1, h, w]: the few main contours as strokes of `thickness`, black and white; of dark areas only the outline stays."""
-    dark = (lines(pixels, width, level=0.5, hardness=50.0) > 0.5).float()
-    strokes = dark * (1 - grown(dark, -2))
-    return grown(without_specks(strokes, specks), thickness // 2)
+    """[batch, 1, h, w]: the few main contours as strokes of `thickness`, black and white."""
+    dark = (lines(pixels, width, level=0.8, hardness=50.0) > 0.5).float()
+    return grown(without_specks(dark, specks), thickness // 2)
 
 
 def soft_edges(pixels: Tensor, detail: float, gain: float = 1.0) -> Tensor:
