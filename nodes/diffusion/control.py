@@ -64,8 +64,11 @@ def _hint(control: Control, x: Tensor, shares: int) -> Tensor:
     return hint.repeat(shares, 1, 1, 1)
 
 
-def _fits(control: Control, x: Tensor, downscale: int) -> None:
-    height, width = (size * downscale for size in x.shape[-2:])
+def _check_size(control: Control, x: Tensor) -> None:
+    """Raise GraphError where the hint, made smaller as the model does it, would not lie on the latents."""
+    config: Any = control.model.config
+    factor = config.downscale_factor if "downscale_factor" in config else 2 ** (len(config.conditioning_embedding_out_channels) - 1)
+    height, width = (size * factor for size in x.shape[-2:])
     if tuple(control.hint.shape[-2:]) != (height, width):
         given = f"{control.hint.shape[-1]} x {control.hint.shape[-2]}"
         raise GraphError(f"A control's picture is {given}, but the picture to be drawn is {width} x {height}. Resize it to the same size.")
@@ -82,6 +85,7 @@ def residuals(x: Tensor, t: Tensor, embeds: Tensor, added: Mapping[str, Any] | N
     for number, control in enumerate(step.controls):
         if not any(_targets(control, role) for role in step.roles):
             continue
+        _check_size(control, x)
         if hasattr(control.model, "adapter"):
             inner = _summed(inner, _adapter(control, number, x, step))
             continue

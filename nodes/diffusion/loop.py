@@ -130,11 +130,21 @@ def sample(
         guide.i = offset + k
         with torch.inference_mode():
             x, denoised = solver.step(k, x, guide)
-            if inpaint is not None and inpaint.blend == "step":
-                mask = inpainting.free(inpaint, solver.sigmas[k + 1], guide.first, noising)
-                x = inpainting.kept(x, solver.noisy(inpaint.image, inpaint.noise, k + 1), mask)
+            if inpaint is not None:
+                x = _put_back(x, inpaint, solver, k + 1, guide.first, noising)
             _check_finite(x, guide.i, guide.n)
         yield _step(guide, solver, k, x, denoised)
+
+
+def _put_back(x: Tensor, inpaint: Inpaint, solver: Solver, i: int, first: float, noising: Noising) -> Tensor:
+    """`x` before step i with what the mask keeps; blending in the model needs that only at the end, for methods that stop above sigma 0."""
+    if inpaint.blend == "step":
+        mask = inpainting.free(inpaint, solver.sigmas[i], first, noising)
+    elif solver.sigmas[i] == 0:
+        mask = (inpaint.mask > 0).to(x.dtype)
+    else:
+        return x
+    return inpainting.kept(x, solver.noisy(inpaint.image, inpaint.noise, i), mask)
 
 
 def _step(guide: Denoiser, solver: Solver, k: int, x: Tensor, denoised: Tensor) -> Step:

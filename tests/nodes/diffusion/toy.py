@@ -23,7 +23,7 @@ class Toy:
     latent: LatentFormat = SD1
     noising: Noising = field(default_factory=Discrete)
     batched: bool = True
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
 
     def fitted(self, shape: Sequence[int]) -> "Toy":
