@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from nodegraph.node import HEADLESS, Advanced, Context, GraphError, Labels, Randomize, Range, Unit, node
-from nodes.types import Conditioning, Denoiser, Latent, Mask, Part, Sigmas
+from nodes.types import Conditioning, Denoiser, Latent, Part, Sigmas
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -364,9 +363,3 @@ def split_schedule(sigmas: Sigmas, step: Annotated[int, Range(0, 1000)] = 10) ->
 
     high, low = split(sigmas.values, step)
     return Split(Sigmas(high), Sigmas(low))
-
-
-@node("sampling/set-mask", title="Set paint mask", keywords=("set latent noise mask", "inpaint"))
-def set_mask(latent: Latent, mask: Mask) -> Latent:
-    """Let the sampler paint only where the mask is white. Grey is mixed."""
-    return replace(latent, mask=mask.values)

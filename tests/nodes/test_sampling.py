@@ -19,8 +19,9 @@ from nodes.adapters import (
 )
 from nodes.conditioning import area, average, combine, concat, limit_to_mask, limit_to_steps, prompt, zero_out
 from nodes.diffusion import samplers, schedules
+from nodes.latent import set_latent_mask
 from nodes.loaders import load_checkpoint
-from nodes.sampling import Sampler, Schedule, karras_schedule, noise_schedule, sample, set_mask, split_schedule, typed_schedule
+from nodes.sampling import Sampler, Schedule, karras_schedule, noise_schedule, sample, split_schedule, typed_schedule
 from nodes.types import Image, Latent, Mask
 from nodes.vae import decode, encode
 
@@ -151,7 +152,7 @@ def test_inpainting_leaves_everything_outside_of_the_mask_as_it_was(model, fox, 
     latent = encode(Image(torch.full((1, 3, 128, 128), 0.5)), model.vae)
     hole = torch.zeros(1, 1, 128, 128)
     hole[..., 32:96, 32:96] = 1
-    painted = sample(model.denoiser, fox, set_mask(latent, Mask(hole)), nothing, **CHEAP).samples
+    painted = sample(model.denoiser, fox, set_latent_mask(latent, Mask(hole)), nothing, **CHEAP).samples
     small = torch.nn.functional.interpolate(hole, size=(16, 16), mode="bilinear")
     outside = (small == 0).expand_as(painted)
     assert torch.equal(painted[outside], latent.samples[outside])
