@@ -7,13 +7,13 @@ Every answer rests on positive evidence: names of tensors that only this family 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from nodegraph.errors import GraphError
-from nodes.models.architectures import count
 from nodes.models.header import Header, read_header
 
 Kind = Literal[
@@ -348,8 +348,8 @@ def upscaler(header: Header) -> Report | None:
     for name in ("conv_first.weight", "model.0.weight"):
         dense = next((n for n in header if n.lower().endswith(("rdb1.conv1.weight", "rdb1.conv1.0.weight"))), "")
         if name in header and dense:
-            ups = count(header, "conv_up") or sum(1 for n in header if n in ("model.3.weight", "model.6.weight"))
-            ups = ups or sum(1 for n in header if n in ("conv_up1.weight", "conv_up2.weight", "upconv1.weight", "upconv2.weight"))
+            ups = sum(re.fullmatch(r"(conv_up|upconv)\d\.weight", n) is not None for n in header)
+            ups = ups or sum(re.fullmatch(r"model\.([2-9]|\d\d)\.weight", n) is not None for n in header) - 2  # the last two sharpen
             folded = {3: 1, 12: 2, 48: 4}.get(header.dim(name, 1), 1)  # small factors unshuffle the input first
             scale = max(2**ups // folded, 1)
             return Report("upscaler", variant="esrgan", scale=scale, parts=(("upscaler", ""),), words=f"an ESRGAN upscaler (x{scale})")
