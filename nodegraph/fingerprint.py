@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import xxhash
@@ -12,6 +13,8 @@ WHOLE = 64 * 2**20
 """Files up to this size are read whole. Of larger ones (model weights) the head, the tail and 62 blocks between are read:
 a retrained model differs in every block, and its size, times and inode are watched as well."""
 BLOCK = 256 * 2**10
+SETTLED = 2 * 10**9
+"""Nanoseconds after which the times of a file tell its changes apart. A clock tick is 10 ms, on memory sticks 2 s."""
 
 _known: dict[tuple[str, int, int, int, int], str] = {}
 _lock = threading.Lock()
@@ -25,23 +28,34 @@ def fingerprint(path: Path) -> str:
     """
     if path.is_dir():
         whole = xxhash.xxh3_128()
-        for folder, folders, files in os.walk(path):
-            folders.sort()
+        seen = set()
+        for folder, folders, files in os.walk(path, followlinks=True):
+            real = os.path.realpath(folder)
+            if real in seen:  # a link that leads in a circle
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(files):
                 if not name.startswith("."):
                     file = Path(folder, name)
-                    whole.update(file.relative_to(path).as_posix().encode() + b"\0" + fingerprint(file).encode())
+                    whole.update(os.fsencode(file.relative_to(path).as_posix()) + b"\0" + fingerprint(file).encode())
         return whole.hexdigest()
-    stat = path.stat()
-    # st_ctime_ns changes even when a tool puts size and mtime back as they were
-    signature = (str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+    signature = _signature(path)
     with _lock:
         known = _known.get(signature)
     if known is None:
-        known = _read(path, stat.st_size)
-        with _lock:
-            _known[signature] = known
+        known = _read(path, signature[1])
+        if _signature(path) == signature and abs(time.time_ns() - max(signature[2], signature[3])) > SETTLED:
+            with _lock:
+                _known[signature] = known
     return known
+
+
+def _signature(path: Path) -> tuple[str, int, int, int, int]:
+    stat = path.stat()
+    # st_ctime_ns changes even when a tool puts size and mtime back as they were
+    return str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
 def _read(path: Path, size: int) -> str:

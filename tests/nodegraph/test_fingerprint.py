@@ -1,0 +1,86 @@
+"""What a file holds decides, not what it is called or when it was written."""
+
+import os
+import time
+
+import pytest
+
+from nodegraph import fingerprint as module
+from nodegraph.fingerprint import BLOCK, WHOLE, fingerprint
+
+
+def test_the_same_content_has_the_same_word_under_any_name(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"content")
+    assert fingerprint(tmp_path / "a") == fingerprint(tmp_path / "b")
+    (tmp_path / "b").write_bytes(b"Content")
+    assert fingerprint(tmp_path / "a") != fingerprint(tmp_path / "b")
+
+
+def test_a_file_changed_within_one_tick_of_the_clock_and_put_back_in_size_and_time_is_another(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"%08d" % 0)
+    stat = path.stat()
+    words = set()
+    for i in range(200):
+        path.write_bytes(b"%08d" % i)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        words.add(fingerprint(path))
+    assert len(words) == 200
+
+
+def test_a_file_that_lies_still_is_read_once(tmp_path, monkeypatch):
+    path = tmp_path / "weights"
+    path.write_bytes(b"x" * 1000)
+    monkeypatch.setattr(module, "SETTLED", 0)
+    time.sleep(0.02)
+    first = fingerprint(path)
+    monkeypatch.setattr(module, "_read", None)
+    assert fingerprint(path) == first
+
+
+def test_a_large_file_changed_in_any_of_its_sampled_blocks_is_another(tmp_path):
+    path = tmp_path / "weights"
+    size = WHOLE + 12345
+    with path.open("wb") as file:
+        file.truncate(size)
+    words = {fingerprint(path)}
+    for place in (0, 31 * (size - BLOCK) // 63 + 5, size - 1):
+        with path.open("r+b") as file:
+            file.seek(place)
+            file.write(b"\1")
+        words.add(fingerprint(path))
+    with path.open("ab") as file:
+        file.write(b"\0")
+    words.add(fingerprint(path))
+    assert len(words) == 5
+
+
+def test_a_folder_counts_with_its_names_and_what_links_lead_to(tmp_path):
+    model, elsewhere = tmp_path / "model", tmp_path / "blobs"
+    (model / "unet").mkdir(parents=True)
+    elsewhere.mkdir()
+    (model / "unet" / "weights").write_bytes(b"1")
+    (elsewhere / "vae").write_bytes(b"1")
+    (model / "vae").symlink_to(elsewhere, target_is_directory=True)
+    (model / "again").symlink_to(model, target_is_directory=True)
+    words = [fingerprint(model)]
+    (elsewhere / "vae").write_bytes(b"2")
+    words.append(fingerprint(model))
+    (model / "unet" / "weights").rename(model / "unet" / "other")
+    words.append(fingerprint(model))
+    assert len(set(words)) == 3
+    (model / ".cache").mkdir()
+    (model / ".cache" / "downloaded").write_bytes(b"now")
+    (model / ".hidden").write_bytes(b"now")
+    assert fingerprint(model) == words[-1]
+
+
+def test_names_of_any_encoding_can_lie_in_a_folder(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9")).write_bytes(b"x")
+    assert fingerprint(tmp_path)
+
+
+def test_what_cannot_be_read_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        fingerprint(tmp_path / "nothing")
