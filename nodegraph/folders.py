@@ -21,7 +21,7 @@ from nodegraph.node import File
 RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 
-_DEVICE_NAMES = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
+_DEVICE_NAMES = {"con", "prn", "aux", "nul", "conin$", "conout$", *(f"{port}{i}" for port in ("com", "lpt") for i in "0123456789¹²³")}
 
 
 @dataclass(frozen=True)
@@ -86,23 +86,22 @@ class Folders:
 
         Names written on another system (back-slashes, another sub-folder) are found by their last part.
         """
-        if not name or "\0" in name:
-            return None
-        plain = name.replace("\\", "/")
+        plain = name.replace("\\", "/").rstrip("/")
+        if not plain.strip(".") or plain.endswith(("/.", "/..")):
+            return None  # a whole root is never meant
         known = shipped(kind)
         if plain in known:
             return known[plain]
-        if Path(name).is_absolute():
-            return Path(name) if Path(name).exists() else None
+        if Path(plain).is_absolute():
+            return Path(plain) if os.path.exists(plain) else None
         places = [*self.roots(kind), *([base] if base else [])]
+        parts = [part for part in plain.split("/") if part not in ("", ".")]
         for place in places:
-            try:
-                if (place / plain).exists():
-                    return place / plain
-            except OSError:
-                continue
-        last = plain.rpartition("/")[2]
-        return next((place / last for place in places if last != plain and (place / last).exists()), None)
+            # nothing climbs out of a folder of models; from the graph's own folder it is a person's way to write "next door"
+            if (".." not in parts or place == base) and os.path.exists(place / plain):  # unlike Path.exists, never raises
+                return place / plain
+        last = parts[-1]
+        return next((place / last for place in places if len(parts) > 1 and os.path.exists(place / last)), None)
 
 
 _OTHER_NAMES = {
@@ -128,10 +127,14 @@ def standard() -> Folders:
     chosen = read_settings(home / "settings.json").get("folders", {})
     extra = {}
     if isinstance(chosen, dict):
-        cache = Path(chosen["cache"]) if isinstance(chosen.get("cache"), str) else cache
-        output = Path(chosen["output"]) if isinstance(chosen.get("output"), str) else output
-        extra = {k: tuple(p for p in v if isinstance(p, str)) for k, v in chosen.items() if isinstance(v, list)}
+        cache, output = _chosen(chosen.get("cache"), cache), _chosen(chosen.get("output"), output)
+        extra = {k: tuple(p for p in v if isinstance(p, str) and p) for k, v in chosen.items() if isinstance(v, list)}
     return Folders(home, cache, output, extra)
+
+
+def _chosen(wish: Any, otherwise: Path) -> Path:
+    """A folder that the user set; a relative one would be another place with each start."""
+    return Path(wish).expanduser() if isinstance(wish, str) and wish and Path(wish).expanduser().is_absolute() else otherwise
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -167,7 +170,7 @@ def _walk(root: Path, marker: File, depth: int = 4) -> Iterator[str]:
             continue
         for entry in entries:
             path = Path(entry.path)
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or not _is_text(entry.name):
                 continue
             if entry.is_dir():
                 if marker.folders and ((path / "model_index.json").exists() or (path / "config.json").exists()):
@@ -178,6 +181,15 @@ def _walk(root: Path, marker: File, depth: int = 4) -> Iterator[str]:
                 yield path.relative_to(root).as_posix()
 
 
+def _is_text(name: str) -> bool:
+    """Whether a graph file can hold the name: a name of another encoding comes from the system as half surrogate pairs."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def safe_join(root: Path, name: str) -> Path:
     """`root / name`, for a name that comes out of a graph: it may have sub-folders, but it never leaves `root`.
 
@@ -186,7 +198,7 @@ def safe_join(root: Path, name: str) -> Path:
     """
     parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".")]
     absolute = name.startswith(("/", "\\")) or re.match(r"^[A-Za-z]:", name)
-    if not parts or absolute or ".." in parts or any(ord(c) < 32 or c in '<>:"|?*' for c in name):
+    if not parts or absolute or ".." in parts or not _is_text(name) or any(ord(c) < 32 or ord(c) == 127 or c in '<>:"|?*' for c in name):
         raise GraphError(
             f"'{_shown(name)}' cannot be a file name in the output folder. Use plain letters and sub-folders, as 'portraits/anna'."
         )
@@ -194,7 +206,11 @@ def safe_join(root: Path, name: str) -> Path:
         if part.split(".")[0].strip().lower() in _DEVICE_NAMES or part[-1] in ". " or len(part.encode()) > 200:
             raise GraphError(f"'{_shown(part)}' cannot be a file name on every system. Choose another one.")
     path = root.joinpath(*parts)
-    if not path.resolve().is_relative_to(root.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # links that lead in a circle
+        inside = False
+    if not inside:
         raise GraphError(f"'{_shown(name)}' leads out of the output folder by a link. Choose another name.")
     return path
 

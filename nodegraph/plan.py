@@ -111,7 +111,8 @@ def make_plan(graph: Graph, registry: Registry, targets: Sequence[str] | None = 
         with _lock:
             while len(_recent) >= 16:
                 del _recent[next(iter(_recent))]
-            _recent[place] = _Recent(graph, registry, len(registry.specs), tuple(planner.files), plan)
+            specs = {step.spec.id: step.spec for step in plan.steps}
+            _recent[place] = _Recent(graph, registry, len(registry.specs), tuple(specs.values()), tuple(planner.files), plan)
     return plan
 
 
@@ -120,15 +121,18 @@ class _Recent(NamedTuple):
 
     graph: Graph
     registry: Registry
-    specs: int
+    size: int
+    specs: tuple[NodeSpec, ...]
     files: tuple[tuple[str, str, Path, str], ...]
     plan: Plan
 
     def is_right(self, base: Path | None) -> bool:
-        folders = self.registry.folders
+        known, folders = self.registry.specs, self.registry.folders
         try:
-            return self.specs == len(self.registry.specs) and all(
-                folders.resolve(kind, name, base) == path and fingerprint(path) == word for kind, name, path, word in self.files
+            return (
+                self.size == len(known)
+                and all(known.get(spec.id) is spec for spec in self.specs)
+                and all(folders.resolve(kind, name, base) == path and fingerprint(path) == word for kind, name, path, word in self.files)
             )
         except OSError:
             return False
@@ -509,7 +513,11 @@ class _Planner:
         path = self.registry.folders.resolve(marker.folder if marker else "input", str(name), self.base)
         if path is None:
             where = f" in your {marker.folder} folders" if marker else ""
-            words = f"'{name}' for '{item.name}' of '{self._name(node.id)}' is not{where}. Choose another file, or put it there."
+            words = f"'{str(name)[:200]}' for '{item.name}' of '{self._name(node.id)}' is not{where}. Choose another file, or put it there."
+            self.problems.append(Problem(words, node.id, item.name, kind="missing-file"))
+            return name
+        if path.is_dir() and not (marker is not None and marker.folders):
+            words = f"'{name}' for '{item.name}' of '{self._name(node.id)}' is a folder. Choose a file in it."
             self.problems.append(Problem(words, node.id, item.name, kind="missing-file"))
             return name
         try:
