@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import math
 import re
 import typing
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
+from nodegraph.graph import SUBGRAPH
 from nodegraph.node import Advanced, Color, Context, Declaration, Drawing, File, Labels, Lazy, Port, Randomize, Range, Text, Unit
 
 VALUE_TYPES: dict[type, str] = {bool: "bool", int: "int", float: "float", str: "str", Path: "path"}
@@ -193,6 +195,8 @@ def read_spec(function: Callable[..., Any], pack: str = "", port_types: dict[str
     where = f"{function.__module__}.{function.__qualname__}()"
     if not re.fullmatch(r"[a-z0-9_.-]+(/[a-z0-9_.-]+)+", declared.id):
         raise SpecError(f"{where}: the id '{declared.id}' must look like 'category/name', in lower case")
+    if declared.id.startswith(SUBGRAPH):
+        raise SpecError(f"{where}: ids that begin with '{SUBGRAPH}' are for the subgraphs of a graph")
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except NameError as error:
@@ -206,6 +210,8 @@ def read_spec(function: Callable[..., Any], pack: str = "", port_types: dict[str
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise SpecError(f"{where}: '{parameter.name}' must be named; use list[...] for many links")
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise SpecError(f"{where}: '{parameter.name}' must be taken by name too; leave out the '/'")
         if parameter.name not in hints:
             raise SpecError(f"{where} needs a type for '{parameter.name}'")
         if hints[parameter.name] is Context:
@@ -248,6 +254,8 @@ def _read_input(where: str, parameter: inspect.Parameter, hint: Any, help: str, 
                 raise SpecError(f"{where}: '{parameter.name}' may be one type or None; several types are ambiguous as a port")
             hint, optional = rest[0], True
         elif origin is list:
+            if many:
+                raise SpecError(f"{where}: '{parameter.name}' is a list of lists; links bring one list")
             (hint,), many = get_args(hint), True
         elif origin is Lazy:
             (hint,), lazy = get_args(hint), True
@@ -255,9 +263,11 @@ def _read_input(where: str, parameter: inspect.Parameter, hint: Any, help: str, 
             break
     if get_origin(hint) is Literal:
         choices = get_args(hint)
-        hint = type(choices[0])
     elif isinstance(hint, type) and issubclass(hint, Enum):
         choices = tuple(member.value for member in hint)
+    if choices or (isinstance(hint, type) and issubclass(hint, Enum)):
+        if len({type(choice) for choice in choices}) != 1 or type(choices[0]) not in VALUE_TYPES:
+            raise SpecError(f"{where}: the choices of '{parameter.name}' must all be texts, or all whole numbers")
         hint = type(choices[0])
     type_name, variable = _type_name(where, hint, found)
     default = REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
@@ -267,7 +277,41 @@ def _read_input(where: str, parameter: inspect.Parameter, hint: Any, help: str, 
         default = default.as_posix()
     if optional and default is REQUIRED:
         default = None
-    return Input(parameter.name, type_name, help, default, optional, many, lazy, choices, tuple(markers), variable)
+    made = Input(parameter.name, type_name, help, default, optional, many, lazy, choices, tuple(markers), variable)
+    _check_input(where, made)
+    return made
+
+
+_MARKED = {Range: ("int", "float"), Text: ("str",), Color: ("str",), Drawing: ("str",), File: ("path",), Randomize: ("int",)}
+_PYTHON = {name: kind for kind, name in VALUE_TYPES.items()}
+
+
+def _check_input(where: str, item: Input) -> None:
+    """What an author would otherwise learn from an artist: a marker that does nothing, a default that is refused."""
+    for marker in item.markers:
+        fitting = _MARKED.get(type(marker))
+        if fitting is not None and item.type not in fitting:
+            raise SpecError(f"{where}: {type(marker).__name__} says nothing about '{item.name}', which is of type {item.type}")
+    limits = item.range
+    if limits is not None and not limits.min <= limits.max:
+        raise SpecError(f"{where}: the Range of '{item.name}' goes from {limits.min} to {limits.max}")
+    default = item.default
+    if default is REQUIRED or default is None:
+        return
+    if item.choices:
+        if not any(type(choice) is type(default) and choice == default for choice in item.choices):
+            raise SpecError(f"{where}: the default of '{item.name}' is {default!r}, which is not among its choices")
+    elif item.is_port:
+        if not item.many:
+            raise SpecError(f"{where}: '{item.name}' takes a link, so its default can only be None")
+    else:
+        kinds = (int, float) if item.type == "float" else (str,) if item.type == "path" else (_PYTHON[item.type],)
+        if not isinstance(default, kinds) or (isinstance(default, bool) and item.type != "bool"):
+            raise SpecError(f"{where}: the default of '{item.name}' is {default!r}, which is not of type {item.type}")
+        if isinstance(default, float) and not math.isfinite(default):
+            raise SpecError(f"{where}: the default of '{item.name}' must be a finite number")
+        if limits is not None and isinstance(default, (int, float)) and not limits.min <= default <= limits.max:
+            raise SpecError(f"{where}: the default of '{item.name}' is {default}, outside of its Range")
 
 
 def _read_outputs(where: str, hint: Any, returns: str, found: dict[str, PortType]) -> tuple[Output, ...]:
@@ -301,13 +345,16 @@ def _type_name(where: str, hint: Any, found: dict[str, PortType]) -> tuple[str, 
         return ANY, ""
     if hint in VALUE_TYPES:
         return VALUE_TYPES[hint], ""
-    if not isinstance(hint, type):
+    if not isinstance(hint, type) or hint in _CONTAINERS:
         raise SpecError(f"{where}: {hint} cannot be a port; use a class, a number, text or a choice")
     if hint.__name__ not in found:
         port = getattr(hint, "__port__", Port())
         summary = (inspect.getdoc(hint) or "").partition("\n")[0]
         found[hint.__name__] = PortType(hint.__name__, summary, port.color, port.shape, port.carries_family)
     return hint.__name__, ""
+
+
+_CONTAINERS = (list, tuple, dict, set, frozenset, object, NoneType)
 
 
 def _parse_docstring(function: Callable[..., Any]) -> tuple[str, str, dict[str, str], str]:
@@ -318,10 +365,10 @@ def _parse_docstring(function: Callable[..., Any]) -> tuple[str, str, dict[str, 
     about: dict[str, str] = {}
     last = ""
     for line in inspect.cleandoc("\n" + sections.get("Args", "")).splitlines():
-        if match := re.match(r"(\w+): (.*)", line):
+        if match := re.match(r"(\w+):(?:\s+(.*))?$", line):
             last = match[1]
-            about[last] = match[2].strip()
+            about[last] = (match[2] or "").strip()
         elif line.strip() and last:
-            about[last] += " " + line.strip()
+            about[last] = f"{about[last]} {line.strip()}".strip()
     summary, _, body = parts[0].strip().partition("\n")
     return summary.strip(), body.strip(), about, " ".join(sections.get("Returns", "").split())
