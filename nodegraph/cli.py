@@ -1,0 +1,518 @@
+"""The command line: `nodegraph run portrait.graph --set sample.seed=3 -o out/`. Everything heavy is imported inside the commands,
+so that `--help` answers at once.
+
+Exit codes: 0 done; 1 a node failed; 2 the graph or the arguments are wrong; 130 stopped by the user.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from nodegraph import __version__, console
+
+if TYPE_CHECKING:
+    from nodegraph.graph import Graph
+    from nodegraph.messages import Done, Run
+    from nodegraph.registry import Registry
+    from nodegraph.spec import Input, NodeSpec
+
+DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="nodegraph",
+    help="Make pictures from graphs. Without a command, the window opens.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A .graph file, or a PNG that carries a graph.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"nodegraph {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        _open_window([])
+
+
+@app.command()
+def run(
+    file: FileArgument,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NODE.INPUT=VALUE", help="Change a value; NODE is a title or an id. May be repeated."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Where pictures go. Made if it is not there.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NODE", help="Run only this node and what it needs. May be repeated.")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print one event a line, as JSON.")] = False,
+    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")] = "auto",
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Make everything anew and keep nothing.")] = False,
+    runner: Annotated[str, typer.Option("--runner", metavar="here|worker", help="In this process, or in one of its own.")] = "here",
+) -> None:
+    """Run a graph and print the files it made, one a line.
+
+    What is known from earlier runs is not made again. Ctrl+C stops at the next step and keeps what is finished.
+    """  # fmt: skip
+    import re
+    import secrets
+
+    from nodegraph import graphfile
+    from nodegraph.messages import Run
+    from nodegraph.registry import Registry
+
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", device):
+        _wrong(f"'{device}' is not a device. Choose auto, cpu, cuda or mps.")
+    if runner not in ("here", "worker"):
+        _wrong(f"'{runner}' is not a way to run. Choose here or worker.")
+    registry = Registry.load()
+    graph = _read(file, registry)
+    for change in set_ or ():
+        graph = with_setting(graph, registry, change)
+    targets = tuple(_node_id(graph, name) for name in only or ())
+    if output is not None:
+        _make_folder(output)
+    job = Run(
+        secrets.token_hex(4),
+        graphfile.dumps(graph),
+        targets,
+        str(file.absolute().parent),
+        str(output.absolute()) if output is not None else "",
+        device,
+        not no_cache,
+        0,
+        file.name,
+    )
+    raise typer.Exit(_run(job, registry, runner == "worker", json_))
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Graphs, or pictures that carry one.")], json_: JsonOption = False
+) -> None:
+    """Tell everything that is wrong with graphs, one line a problem, without running them."""
+    from nodegraph import graphfile, plan
+    from nodegraph.errors import GraphError, Problem
+    from nodegraph.registry import Registry
+
+    registry = Registry.load()
+    wrong = False
+    for file in files:
+        try:
+            problems = plan.check(graphfile.read(file, registry), registry, file.absolute().parent)
+        except GraphError as error:
+            problems = [Problem(error.message, error.node_id, error.input, kind="file")]
+        for problem in problems:
+            wrong = wrong or problem.severity == "error"
+            if json_:
+                words = {"severity": problem.severity, "kind": problem.kind, "message": problem.message}
+                print(json.dumps({"file": str(file), "node": problem.node_id, "input": problem.input, **words}))
+            else:
+                place = ".".join(part for part in (problem.node_id, problem.input) if part)
+                message = " ".join(console.clean(problem.message).split())
+                print(console.clean(f"{file}: {place + ': ' if place else ''}") + f"{problem.severity}: {message}")
+    raise typer.Exit(WRONG if wrong else DONE)
+
+
+@app.command()
+def nodes(
+    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Tell all about this node.")] = None, json_: JsonOption = False
+) -> None:
+    """List the nodes that are there, or tell all about one."""
+    from nodegraph.registry import Registry
+
+    registry = Registry.load()
+    specs = sorted(registry.specs.values(), key=lambda spec: spec.id)
+    if id is not None:
+        found = registry.specs.get(id) or next((spec for spec in specs if spec.title.lower() == id.lower()), None)
+        if found is None:
+            _wrong(f"There is no node '{id}'.{_close(id, [*registry.specs, *(spec.title for spec in specs)])}")
+        print(console.as_json(_spec_tree(found)) if json_ else _spec_text(found))
+        return
+    for report in registry.reports:
+        if report.error:
+            console.say(f"warning: {console.clean(report.error)}")
+    if json_:
+        print(console.as_json([_spec_tree(spec) for spec in specs]))
+    else:
+        print(console.table([(spec.id, spec.title, spec.summary) for spec in specs]))
+
+
+@app.command()
+def models(json_: JsonOption = False) -> None:
+    """List the model files that graphs can name, and where they are looked for."""
+    from nodegraph.folders import shipped
+    from nodegraph.node import File
+    from nodegraph.registry import Registry
+
+    registry = Registry.load()
+    markers: dict[str, File] = {}
+    for spec in registry.specs.values():
+        for item in spec.inputs:
+            if item.file is not None and item.file.folder not in ("input", "output"):
+                known = markers.get(item.file.folder, item.file)
+                suffixes = tuple(sorted({*known.suffixes, *item.file.suffixes}))
+                markers[item.file.folder] = File(item.file.folder, suffixes, known.folders or item.file.folders)
+    found: list[dict[str, Any]] = []
+    for kind, marker in sorted(markers.items()):
+        for name in registry.folders.names(marker):
+            path = registry.folders.resolve(kind, name)
+            if path is not None:
+                found.append({"kind": kind, "name": name, "path": str(path), "bytes": _size(path), "shipped": name in shipped(kind)})
+    folders = {kind: [str(root) for root in registry.folders.roots(kind)] for kind in sorted(markers)}
+    if json_:
+        print(console.as_json({"models": found, "folders": folders}))
+        return
+    if found:
+        print(console.table([(m["kind"], m["name"], console.bytes_in_words(m["bytes"]), m["path"]) for m in found]))
+    console.say(f"More are looked for in '{registry.folders.models}', in a folder for each kind: {', '.join(folders)}.")
+
+
+@app.command()
+def cache(clear: Annotated[bool, typer.Option("--clear", help="Delete all kept results.")] = False, json_: JsonOption = False) -> None:
+    """Tell how much room kept results take, or delete them."""
+    from nodegraph.cache import standard_cache
+    from nodegraph.folders import standard
+
+    disk = standard_cache(standard(), memory_limit=1).disk
+    before = disk.usage() if disk is not None else (0, 0)
+    if clear and disk is not None:
+        disk.clear()
+    entries, used = disk.usage() if disk is not None else (0, 0)
+    limit = disk.limit if disk is not None else 0
+    folder = str(disk.folder) if disk is not None else ""
+    if json_:
+        print(console.as_json({"folder": folder, "entries": entries, "bytes": used, "limit": limit, "cleared": before[1] - used}))
+    elif disk is None:
+        print("Results are not kept on disk: the settings say so.")
+    elif clear:
+        print(f"{before[0] - entries} results deleted, {console.bytes_in_words(before[1] - used)}.")
+    else:
+        print(f"{entries} results, {console.bytes_in_words(used)} of {console.bytes_in_words(limit)}, in '{folder}'")
+
+
+@app.command()
+def doctor(json_: JsonOption = False) -> None:
+    """Look at Python, torch, the graphics card, memory and folders, and say what to do if something is amiss."""
+    from nodegraph.doctor import examine
+
+    report = examine()
+    print(console.as_json(report.as_tree()) if json_ else report.as_text())
+    raise typer.Exit(FAILED if report.has_errors else DONE)
+
+
+@app.command()
+def edit(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE...]", help="Graphs, or pictures that carry one.")] = None,
+) -> None:
+    """Open the window, with these files."""
+    _open_window(files or [])
+
+
+@app.command()
+def picture(
+    file: FileArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="PICTURE", help="The picture to write, as canvas.png.")],
+    scale: Annotated[float, typer.Option("--scale", min=0.1, max=8.0, help="Pixels for each unit of the canvas.")] = 1.0,
+) -> None:
+    """Draw the canvas of a graph to a picture. Needs no display."""
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    _read(file, None)
+    render = _from_window("ui.picture", "render")
+    from nodegraph.errors import GraphError
+
+    try:
+        render(file, output, scale)
+    except GraphError as error:
+        _wrong(error.message)
+    except OSError as error:
+        _wrong(f"Cannot write '{output}': {error.strerror or error}.")
+
+
+# -- running
+
+
+def _run(job: Run, registry: Registry, in_worker: bool, json_: bool) -> int:
+    """Run a job and show it; the exit code."""
+    import queue
+    import signal
+
+    from nodegraph.cache import standard_cache
+    from nodegraph.messages import Done
+    from nodegraph.runner import Here, Runner
+
+    events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    packages = {function.__module__ for function in registry.functions.values()}
+
+    def here(heard: Any) -> Here:
+        return Here(heard, lambda: (registry, standard_cache(registry.folders, packages)))
+
+    presses: list[int] = []
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            with suppress(ValueError):  # not the main thread: then nobody presses keys
+                signal.signal(getattr(signal, name), lambda *_: presses.append(1))
+    show: console.Quiet = console.Lines() if json_ else console.Bars() if sys.stderr.isatty() else console.Quiet()
+    runner = Runner(events.put, "worker" if in_worker else here, registry.folders)
+    runner.submit(job)
+    heeded = 0
+    done: Done | None = None
+    try:
+        while done is None:
+            if len(presses) > heeded:
+                heeded = len(presses)
+                if heeded > 1:
+                    _give_up(runner, show)
+                runner.stop(job.job)
+                show.line("Stopping at the next step. Ctrl+C again stops at once.")
+            with suppress(queue.Empty):
+                event = events.get(timeout=0.1)
+                show(event)
+                done = event if isinstance(event, Done) and event.job == job.job else None
+    finally:
+        show.close()
+    runner.close()
+    if done.state == "failed" and not show.accepted:
+        return WRONG
+    return {"done": DONE, "cancelled": STOPPED}.get(done.state, FAILED)
+
+
+def _give_up(runner: Any, show: console.Quiet) -> NoReturn:
+    """Ctrl+C twice: leave at once, whatever a node is doing."""
+    show.close()
+    runner.kill()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(STOPPED)
+
+
+# -- arguments
+
+
+def with_setting(graph: Graph, registry: Registry, change: str) -> Graph:
+    """The graph with one "NODE.INPUT=VALUE" carried out, the value read as the input's type. A link at the input gives way.
+
+    Raises:
+        typer.Exit: There is no such node or input, or the value does not fit; said on stderr.
+    """
+    from nodegraph.subgraphs import node_spec
+
+    place, equals, text = change.partition("=")
+    name, dot, input = place.rpartition(".")
+    if not equals or not dot or not name or not input:
+        _wrong(f"--set takes NODE.INPUT=VALUE, as sample.seed=3, not '{change}'.")
+    node = graph.nodes[_node_id(graph, name)]
+    spec = node_spec(node, graph, registry.specs)
+    if spec is None:
+        _wrong(f"The node '{name}' is of a kind that is not installed: '{node.type}'.")
+    item = spec.by_name.get(input)
+    if item is None:
+        _wrong(f"'{name}' has no input '{input}'.{_close(input, [i.name for i in spec.inputs])}")
+    for link in graph.incoming.get(node.id, ()):
+        if link.input == input:
+            graph = graph.without_link(link)
+    return graph.with_value(node.id, input, _value(f"{name}.{input}", item, text))
+
+
+def _value(place: str, item: Input, text: str) -> Any:
+    if item.is_port:
+        _wrong(f"'{place}' takes {item.type} by a link; it has no value to set.")
+    if item.optional and text.lower() in ("", "none"):
+        return None
+    if item.choices:
+        found = [choice for choice in item.choices if str(choice).lower() == text.lower()]
+        if not found:
+            _wrong(f"'{place}' cannot be '{text}'. Choose one of: {', '.join(map(str, item.choices))}.")
+        return found[0]
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    try:
+        if item.type == "int":
+            return int(text)
+        if item.type == "float":
+            return float(text)
+        if item.type == "bool":
+            return words[text.lower()]
+    except (ValueError, KeyError):
+        kind = {"int": "a whole number", "float": "a number", "bool": "on or off"}[item.type]
+        _wrong(f"'{place}' must be {kind}, not '{text}'.")
+    return text
+
+
+def _node_id(graph: Graph, name: str) -> str:
+    """The id of a node called by its id or title."""
+    node = graph.find(name)
+    if node is not None:
+        return node.id
+    same = [node.id for node in graph.nodes.values() if (node.title or "").lower() == name.lower()]
+    if same:
+        _wrong(f"Several nodes are called '{name}'. Use an id: {', '.join(same)}.")
+    known = [*graph.nodes, *(node.title for node in graph.nodes.values() if node.title)]
+    _wrong(f"There is no node '{name}' in this graph.{_close(name, known) or f' It has: {_some(graph.nodes)}.'}")
+
+
+def _some(names: Any) -> str:
+    names = list(names)
+    return ", ".join(names[:12]) + (" ..." if len(names) > 12 else "")
+
+
+def _close(name: str, known: list[str]) -> str:
+    import difflib
+
+    folded = {word.lower(): word for word in known}
+    found = difflib.get_close_matches(name.lower(), folded, 3, 0.5)
+    return f" Did you mean {' or '.join(repr(folded[word]) for word in found)}?" if found else ""
+
+
+def _read(file: Path, registry: Registry | None) -> Graph:
+    from nodegraph import graphfile
+    from nodegraph.errors import GraphError
+
+    try:
+        return graphfile.read(file, registry)
+    except GraphError as error:
+        _wrong(error.message)
+
+
+def _make_folder(folder: Path) -> None:
+    """Find out before a long run, not after it, whether pictures can go there."""
+    import tempfile
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        _wrong(f"Cannot write to '{folder}': {error.strerror or error}. Choose another folder with -o.")
+
+
+def _wrong(message: str) -> NoReturn:
+    console.complain(message)
+    raise typer.Exit(WRONG)
+
+
+# -- looking at nodes and models
+
+
+def _spec_tree(spec: NodeSpec) -> dict[str, Any]:
+    return {
+        "id": spec.id,
+        "version": spec.version,
+        "title": spec.title,
+        "category": spec.category,
+        "summary": spec.summary,
+        "help": spec.help,
+        "sink": spec.sink,
+        "pack": spec.pack,
+        "inputs": [_input_tree(item) for item in spec.inputs],
+        "outputs": [{"name": out.name, "type": out.type, "many": out.many, "help": out.help} for out in spec.outputs],
+    }
+
+
+def _input_tree(item: Input) -> dict[str, Any]:
+    tree: dict[str, Any] = {"name": item.name, "type": item.type, "help": item.help, "required": item.is_required}
+    if not item.is_required:
+        tree["default"] = item.default
+    if item.choices:
+        tree["choices"] = list(item.choices)
+    if item.range:
+        tree["range"] = [item.range.min, item.range.max]
+    if item.unit:
+        tree["unit"] = item.unit
+    if item.file:
+        tree["folder"] = item.file.folder
+    return tree | {name: True for name in ("many", "lazy", "optional") if getattr(item, name)}
+
+
+def _spec_text(spec: NodeSpec) -> str:
+    lines = [f"{spec.title}  ({spec.id}, version {spec.version})", spec.summary]
+    if spec.help:
+        lines += ["", spec.help]
+    for title, rows in (
+        ("Inputs", [_input_row(item) for item in spec.inputs]),
+        ("Outputs", [(o.name, o.type, o.help) for o in spec.outputs]),
+    ):
+        if rows:
+            lines += ["", f"{title}:", console.table(rows, "  ")]
+    return "\n".join(lines)
+
+
+def _input_row(item: Input) -> tuple[str, str, str]:
+    about = [item.type + ("..." if item.many else "")]
+    if item.is_required:
+        about.append("needed")
+    elif item.default not in (None, ""):
+        about.append(f"= {str(item.default)[:40]}")
+    if item.range:
+        about.append(f"{item.range.min:g} to {item.range.max:g}")
+    words = f"{item.help} One of: {', '.join(map(str, item.choices))}." if item.choices else item.help
+    return item.name, ", ".join(about), words.strip()
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
+    return path.stat().st_size
+
+
+# -- the window
+
+
+def _open_window(files: list[Path]) -> NoReturn:
+    raise SystemExit(_from_window("ui.app", "main")([str(file) for file in files]))
+
+
+def _from_window(module: str, name: str) -> Any:
+    """Something of the window, which is only there where Qt is."""
+    import importlib
+
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        if (error.name or "").startswith("PySide6") or "lib" in str(error):
+            _wrong(f"The window needs Qt, and that cannot be loaded: {error}. Install it: pip install PySide6-Essentials")
+        raise
+
+
+def main() -> None:
+    """The `nodegraph` command."""
+    console.ready_streams()
+    try:
+        app(prog_name="nodegraph")
+    except BrokenPipeError:  # `nodegraph nodes | head`
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise SystemExit(DONE) from None
+    except Exception as error:
+        from nodegraph import logs
+        from nodegraph.folders import standard
+
+        log = logs.write_failure(standard().logs, "nodegraph " + " ".join(sys.argv[1:]), error)
+        console.complain(f"Nodegraph itself failed: {str(error)[:300] or type(error).__name__} ({type(error).__name__}).")
+        console.say(f"       {log}" if log else "")
+        raise SystemExit(FAILED) from None
+
+
+if __name__ == "__main__":
+    main()
