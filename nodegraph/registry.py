@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.util
 import json
 import pkgutil
@@ -108,11 +109,24 @@ class Registry:
             SpecError: It cannot be a node as declared.
             GraphError: Another pack has a node of this id.
         """
-        spec = read_spec(function, pack, self.port_types)
+        types = dict(self.port_types)
+        spec = read_spec(function, pack, types)
+        classes = list(_classes(function))
+        for hint in classes:
+            self._check_class(hint)
         self.add_spec(spec, function)
-        for hint in _classes(function):
+        self.port_types.update(types)
+        for hint in classes:
             self.classes.setdefault(hint.__name__, hint)
         return spec
+
+    def _check_class(self, kind: type) -> None:
+        """Links know types by their names, so a name may mean one class only."""
+        known = self.classes.get(kind.__name__)
+        if known is not None and known is not kind:
+            raise GraphError(
+                f"Two types are called '{kind.__name__}': that of '{known.__module__}' and that of '{kind.__module__}'. Rename one, or use the other."
+            )
 
     def add_spec(self, spec: NodeSpec, function: Callable[..., Any]) -> None:
         """Take in a node whose spec is at hand."""
@@ -126,15 +140,30 @@ class Registry:
             self.with_family.add(spec.id)
 
     def add_module(self, module: ModuleType, pack: str = "") -> list[str]:
-        """Take in every node that a module defines; returns their ids."""
-        found = []
-        for value in list(vars(module).values()):
-            if callable(value) and hasattr(value, "__node__") and getattr(value, "__module__", "") == module.__name__:
-                found.append(self.add_function(value, pack).id)
-            elif isinstance(value, Importer):
-                self.importers.append(value)
-            elif isinstance(value, type) and hasattr(value, "__port__"):
-                self.classes.setdefault(value.__name__, value)
+        """Take in every node that a module defines; returns their ids. All of them or, if one cannot be, none.
+
+        Raises:
+            SpecError, GraphError: As `add_function`.
+        """
+        before = [dict(m) for m in (self.specs, self.functions, self.port_types, self.classes)]
+        found: list[str] = []
+        importers = []
+        try:
+            for value in list(vars(module).values()):
+                if callable(value) and hasattr(value, "__node__") and getattr(value, "__module__", "") == module.__name__:
+                    found.append(self.add_function(value, pack).id)
+                elif isinstance(value, Importer):
+                    importers.append(value)
+                elif isinstance(value, type) and hasattr(value, "__port__"):
+                    self._check_class(value)
+                    self.classes.setdefault(value.__name__, value)
+        except BaseException:
+            for mapping, was in zip((self.specs, self.functions, self.port_types, self.classes), before, strict=True):
+                mapping.clear()  # type: ignore[attr-defined]
+                mapping.update(was)  # type: ignore[attr-defined]
+            self.with_family &= self.specs.keys()
+            raise
+        self.importers += [importer for importer in importers if importer not in self.importers]
         free = getattr(module, "free_memory", None)
         if callable(free) and free not in self.free_memory:
             self.free_memory.append(free)
@@ -148,7 +177,7 @@ class Registry:
                 continue
             try:
                 found += self.add_module(importlib.import_module(info.name), pack)
-            except Exception as error:  # a pack may raise anything at all
+            except (Exception, SystemExit) as error:  # a pack may raise anything at all
                 self.reports.append(_broken(pack or info.name, error))
         return found
 
@@ -162,7 +191,7 @@ class Registry:
                     raise TypeError(f"the entry point '{entry.name}' must name a module")
                 found = self.add_package(loaded, entry.name)
                 self.reports.append(Report(entry.name, tuple(found)))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self.reports.append(_broken(entry.name, error))
 
     def _add_user_files(self) -> None:
@@ -171,6 +200,9 @@ class Registry:
             return
         for name, known in sorted(enabled.items()):
             path = self.folders.plugins / name
+            if not _is_plugin_name(name):
+                self.reports.append(Report(name, error=f"'{name}' is not the name of a Python file in '{self.folders.plugins}'."))
+                continue
             try:
                 source = path.read_bytes()
             except OSError:
@@ -182,8 +214,8 @@ class Registry:
                 )
                 continue
             try:
-                self.reports.append(Report(name, tuple(self.add_module(_import_file(path), name))))
-            except Exception as error:
+                self.reports.append(Report(name, tuple(self.add_module(_import_file(path, source), name))))
+            except (Exception, SystemExit) as error:
                 self.reports.append(_broken(name, error))
 
 
@@ -197,8 +229,12 @@ def enable_plugin(folders: Folders, name: str, on: bool = True) -> None:
 
     path = folders.plugins / name
     settings = read_settings(folders.settings)
+    if not settings and folders.settings.exists() and folders.settings.read_bytes().strip() not in (b"", b"{}"):
+        raise GraphError(f"The settings in '{folders.settings}' cannot be read. Repair the file or move it away first.")
     plugins = dict(settings["plugins"]) if isinstance(settings.get("plugins"), dict) else {}
     if on:
+        if not _is_plugin_name(name):
+            raise GraphError(f"'{name}' is not the name of a Python file. Put a .py file into '{folders.plugins}' and give its name.")
         if not path.is_file():
             raise GraphError(f"There is no '{name}' in '{folders.plugins}'. Put the file there first.")
         plugins[name] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -210,32 +246,50 @@ def enable_plugin(folders: Folders, name: str, on: bool = True) -> None:
 
 def _own_nodes() -> ModuleType:
     """The package `nodes` that ships with this program, and no other that happens to have its name."""
-    package = importlib.import_module("nodes")
     ours = Path(__file__).resolve().parent.parent / "nodes"
-    places = [Path(place).resolve() for place in getattr(package, "__path__", ())]
+    found = importlib.util.find_spec("nodes")  # looked at before it is run
+    places = [Path(place).resolve() for place in (found.submodule_search_locations or ())] if found else []
     if ours not in places:
-        raise GraphError(
-            f"Another 'nodes' ({package.__file__ or places}) hides Nodegraph's own. Start with the 'nodegraph' command, from another folder."
-        )
-    return package
+        where = (found.origin or places) if found else "nothing"
+        raise GraphError(f"Another 'nodes' ({where}) hides Nodegraph's own. Start with the 'nodegraph' command, from another folder.")
+    return importlib.import_module("nodes")
 
 
-def _import_file(path: Path) -> ModuleType:
+def _is_plugin_name(name: str) -> bool:
+    return name.endswith(".py") and not name.startswith(".") and not any(c in name for c in "/\\:\0")
+
+
+class _Looked(importlib.machinery.SourceFileLoader):
+    """Runs the very bytes that were compared with what the user agreed to: not the file read again, nor a compiled one beside it."""
+
+    def __init__(self, name: str, path: Path, source: bytes) -> None:
+        super().__init__(name, str(path))
+        self._source = source
+
+    def get_data(self, path: str) -> bytes:
+        return self._source
+
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        raise OSError  # then no compiled file is looked for, or written
+
+
+def _import_file(path: Path, source: bytes) -> ModuleType:
     name = f"nodegraph_user_{path.stem}"
-    found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:
+    loader = _Looked(name, path, source)
+    found = importlib.util.spec_from_loader(name, loader)
+    if found is None:
         raise ImportError(f"'{path.name}' is not a Python file")
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module
     try:
-        found.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
     return module
 
 
-def _broken(pack: str, error: Exception) -> Report:
+def _broken(pack: str, error: BaseException) -> Report:
     return Report(pack, error=f"'{pack}' cannot be used: {type(error).__name__}: {error}", details=traceback.format_exc())
 
 
