@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from nodegraph.graph import Graph, Group, Link, Node, Note, Subgraph, SubgraphIn
 
 def chain(*names, type="small/blur"):
     graph = Graph().with_nodes(Node(name, type) for name in names)
-    for before, after in zip(names, names[1:]):
+    for before, after in pairwise(names):
         graph = graph.with_link(Link(before, "picture", after, "picture"))
     return graph
 
@@ -147,7 +148,7 @@ def test_removing_a_node_takes_its_links_and_its_place_in_frames_but_not_the_fra
 
 def test_a_chain_of_ten_thousand_nodes_is_walked_without_recursion():
     names = [f"n{i}" for i in range(10_000)]
-    links = [Link(a, "picture", b, "picture") for a, b in zip(names, names[1:])]
+    links = [Link(a, "picture", b, "picture") for a, b in pairwise(names)]
     graph = Graph({n: Node(n, "small/blur") for n in names}, {link.target: (link,) for link in links})
     assert len(graph.upstream("n9999")) == 9_999 == len(graph.downstream("n0"))
 

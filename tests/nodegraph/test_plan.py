@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import small_nodes
@@ -173,7 +174,7 @@ def test_limits_are_written_out_in_full():
 
 def test_on_is_no_choice_of_1(small):
     @node("small/times")
-    def times(times: small_nodes.Literal[1, 2] = 1, maybe: small_nodes.Literal["a"] | None = None) -> int:
+    def times(times: Literal[1, 2] = 1, maybe: Literal["a"] | None = None) -> int:
         return times
 
     small.add_function(times)
@@ -423,7 +424,7 @@ def test_a_new_version_of_a_node_gives_other_keys(small):
     before = key(SIMPLE, small, "s")
 
     @node("small/blur", version=2, upgrades={1: renamed("old", "radius")})
-    def blur(picture: small_nodes.Picture, radius: float = 1.0, kind: small_nodes.Literal["soft", "hard"] = "soft") -> small_nodes.Picture:
+    def blur(picture: small_nodes.Picture, radius: float = 1.0, kind: Literal["soft", "hard"] = "soft") -> small_nodes.Picture:
         return picture
 
     del small.specs["small/blur"]

@@ -65,7 +65,7 @@ def only(hint, *default):
         (Literal[1, 2], 2, Input("x", "int", default=2, choices=(1, 2))),
         (Fit, Fit.PAD, Input("x", "str", default="pad", choices=("crop", "pad"))),
         (Picture | None, None, Input("x", "Picture", default=None, optional=True)),
-        (Optional[Picture], None, Input("x", "Picture", default=None, optional=True)),
+        (Optional[Picture], None, Input("x", "Picture", default=None, optional=True)),  # noqa: UP045
         (int | None, 4, Input("x", "int", default=4, optional=True)),
         (Fit | None, None, Input("x", "str", default=None, optional=True, choices=("crop", "pad"))),
         (list[Picture] | None, None, Input("x", "Picture", default=None, optional=True, many=True)),
