@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -82,6 +83,39 @@ class Anatomy:
         return next((row for row in self.rows if row.y <= y <= row.y + row.height), None)
 
 
+@dataclass(slots=True)
+class Plan:
+    """What the layout of all nodes of a kind has in common; asked of the spec once."""
+
+    spec: NodeSpec
+    inputs: list[tuple[Input, str]]  # ports: input, label
+    controls: list[tuple[Input, str, Any]]  # values: input, label, kind
+    advanced: frozenset[str]
+    preview: Literal["no", "small", "large"]
+    width: float
+
+
+_PLANS: dict[int, Plan] = {}
+PLANS_KEPT = 2000
+
+
+def plan_of(spec: NodeSpec) -> Plan:
+    """The plan of a spec; kept by identity, because comparing specs costs more than it saves."""
+    found = _PLANS.get(id(spec))
+    if found is None or found.spec is not spec:
+        if len(_PLANS) > PLANS_KEPT:
+            _PLANS.clear()
+        found = _PLANS[id(spec)] = Plan(
+            spec,
+            [(item, in_words(item.name)) for item in spec.inputs if item.is_port],
+            [(item, in_words(item.name, first=True), kind_of(item)) for item in spec.inputs if not item.is_port],
+            frozenset(item.name for item in spec.inputs if item.is_advanced),
+            wants_preview(spec),
+            natural_width(spec),
+        )
+    return found
+
+
 def wants_preview(spec: NodeSpec) -> Literal["no", "small", "large"]:
     """Whether the node reserves room for a picture: "large" for what paints or saves, "small" for what gives a picture on its way."""
     gives = {output.type for output in spec.outputs}
@@ -120,44 +154,40 @@ def measure(
     """Lay one node out. `types` maps (side, port name) to the type that flows there, where it differs from the spec's."""
     if node.type == REROUTE:
         return _measure_dot(spec, linked_inputs, linked_outputs, types)
-    width = min(max(node.size[0] if node.size else natural_width(spec), WIDTH_MIN), WIDTH_MAX)
-    advanced_open = shows_advanced(node)
-    hidden = {i.name for i in spec.inputs if i.is_advanced and not advanced_open and i.name not in linked_inputs and i.name not in node.values}
-    inputs = [item for item in spec.inputs if item.is_port and item.name not in hidden]
-    controls = [item for item in spec.inputs if not item.is_port]
+    plan = plan_of(spec)
+    width = min(max(node.size[0] if node.size else plan.width, WIDTH_MIN), WIDTH_MAX)
+    advanced_open = bool(plan.advanced) and shows_advanced(node)
+    hidden = frozenset(n for n in plan.advanced if n not in linked_inputs and n not in node.values) if not advanced_open else frozenset()
+    inputs = [pair for pair in plan.inputs if pair[0].name not in hidden]
+    controls = plan.controls
     made = Anatomy(width, HEADER, folded=node.folded)
     if node.folded:
         _stack_ports(made, inputs, controls, spec, linked_inputs, linked_outputs, types)
         return made
     top = HEADER + GAP
-    for number, item in enumerate(inputs):
+    for number, (item, label) in enumerate(inputs):
         type_name = types.get(("in", item.name), item.type)
         y = top + PORT_ROW * number + PORT_ROW / 2
-        _add(made, Port(item.name, in_words(item.name), type_name, "in", 0, y, item.name in linked_inputs, many=item.many, bad=item.name == failed_input))
+        _add(made, Port(item.name, label, type_name, "in", 0, y, item.name in linked_inputs, many=item.many, bad=item.name == failed_input))
     for number, output in enumerate(spec.outputs):
         type_name = types.get(("out", output.name), output.type)
         y = top + PORT_ROW * number + PORT_ROW / 2
         _add(made, Port(output.name, in_words(output.name), type_name, "out", width, y, output.name in linked_outputs, many=output.many))
     rows = max(len(inputs), len(spec.outputs))
     y = top + PORT_ROW * rows + (2 if rows else 0)
-    shown = [item for item in controls if item.name not in hidden]
-    for item in shown:
-        row = _row(item, node.values.get(item.name, item.default), y, width, item.name in linked_inputs, item.name in missing_files)
+    for item, label, kind in controls:
+        name = item.name
+        if name in hidden:
+            made.by_key["in", name] = Port(name, label, item.type, "in", 0, HEADER / 2, False, small=True)
+            continue
+        row = _row(item, label, kind, node.values.get(name, item.default), y, width, name in linked_inputs, name in missing_files)
         made.rows.append(row)
-        port_y = y + min(row.height, ROW) / 2
-        _add(made, Port(item.name, row.label, item.type, "in", 0, port_y, item.name in linked_inputs, small=True, bad=item.name == failed_input))
+        _add(made, Port(name, label, item.type, "in", 0, y + ROW / 2, name in linked_inputs, small=True, bad=name == failed_input))
         y += row.height + GAP
-    for item in controls:
-        if item.name in hidden:
-            made.by_key["in", item.name] = Port(item.name, in_words(item.name), item.type, "in", 0, HEADER / 2, False, small=True)
-    count = sum(1 for i in spec.inputs if i.is_advanced)
-    if count:
-        more = len(hidden)
-        words = f"{more} more" if more else "Fewer"
-        if more or advanced_open:
-            made.rows.append(Row("", "advanced", words, "", y, ROW - 4, on=advanced_open))
-            y += ROW
-    room = wants_preview(spec) if shows_preview(node) else "no"
+    if plan.advanced and (hidden or advanced_open):
+        made.rows.append(Row("", "advanced", f"{len(hidden)} more" if hidden else "Fewer", "", y, ROW - 4, on=advanced_open))
+        y += ROW
+    room = plan.preview if plan.preview != "no" and shows_preview(node) else "no"
     if room != "no":
         natural = (width - 2 * PAD) if room == "large" else round((width - 2 * PAD) * 0.68)
         height = natural
@@ -189,8 +219,8 @@ def _measure_dot(spec: NodeSpec, inputs: frozenset[str], outputs: frozenset[str]
 
 def _stack_ports(
     made: Anatomy,
-    inputs: list[Input],
-    controls: list[Input],
+    inputs: list[tuple[Input, str]],
+    controls: list[tuple[Input, str, Any]],
     spec: NodeSpec,
     linked_inputs: frozenset[str],
     linked_outputs: frozenset[str],
@@ -198,7 +228,7 @@ def _stack_ports(
 ) -> None:
     """Folded: the ports of a side share at most three places in the middle of the header, one a type; a link ends at its type's place."""
     sides: tuple[tuple[Literal["in", "out"], float, list[tuple[str, str]]], ...] = (
-        ("in", 0.0, [(i.name, types.get(("in", i.name), i.type)) for i in inputs] + [(c.name, c.type) for c in controls if c.name in linked_inputs]),
+        ("in", 0.0, [(i.name, types.get(("in", i.name), i.type)) for i, _ in inputs] + [(c.name, c.type) for c, _, _ in controls if c.name in linked_inputs]),
         ("out", made.width, [(o.name, types.get(("out", o.name), o.type)) for o in spec.outputs]),
     )
     for side, x, named in sides:
@@ -214,17 +244,15 @@ def _stack_ports(
             if kind not in drawn and kinds.index(kind) < 3:
                 drawn.add(kind)
                 made.ports.append(port)
-    for control in controls:
-        made.by_key.setdefault(("in", control.name), Port(control.name, in_words(control.name), control.type, "in", 0, HEADER / 2, False, small=True))
+    for control, label, _ in controls:
+        made.by_key.setdefault(("in", control.name), Port(control.name, label, control.type, "in", 0, HEADER / 2, False, small=True))
 
 
-def _row(item: Input, value: Any, y: float, width: float, linked: bool, missing: bool) -> Row:
-    label = in_words(item.name, first=True)
+def _row(item: Input, label: str, kind: RowKind, value: Any, y: float, width: float, linked: bool, missing: bool) -> Row:
     if linked:
         return Row(item.name, "linked", label, "", y, ROW, item, raw=value)
-    kind = kind_of(item)
-    row = Row(item.name, kind, label, shown_value(item, value), y, ROW, item, raw=value, missing=missing)
-    if kind == "number" and item.range is not None:
+    row = Row(item.name, kind, label, shown_value(item, value, kind), y, ROW, item, raw=value, missing=missing)
+    if kind == "number":
         row.share = bar(item, value)
     elif kind == "toggle":
         row.on = bool(value)
@@ -236,14 +264,12 @@ def _row(item: Input, value: Any, y: float, width: float, linked: bool, missing:
     return row
 
 
-def bar(item: Input, value: Any) -> tuple[float, float]:
+def bar(item: Input, value: Any) -> tuple[float, float] | None:
     """The part of a number's field that its bar covers: from the left, or from zero when the range passes through zero."""
     limits = item.range
     if limits is None or not isinstance(value, int | float):
-        return 0.0, 0.0
+        return None
     if limits.log and limits.min > 0 and value > 0:
-        import math
-
         whole = math.log(limits.max / limits.min)
         return 0.0, min(max(math.log(value / limits.min) / whole, 0.0), 1.0) if whole else 0.0
     whole = limits.max - limits.min

@@ -357,7 +357,7 @@ class Commands:
         self.view.zoom_to(1.0)
 
     def do_minimap(self) -> None:
-        self.view.set_options(minimap=not self.view.minimap.isVisible())
+        self.view.set_options(minimap=not self.view.minimap.is_visible)
 
     def do_focus_links(self) -> None:
         self.view.set_options(focus_links=not self.scene.focus_links)

@@ -86,12 +86,12 @@ class GroupItem(QGraphicsItem):
         paper = "surface.canvas" if theme.is_dark else "surface.panel_header"
         line = theme.color("accent.base") if self.selected else theme.mix(color, "surface.canvas", 0.6 if self.hovered else 0.34)
         draw_box(painter, QRectF(0, 0, width, height), theme.mix(color, paper, theme.opacity["group_fill"]), 12, line, 2.0 if self.selected else 1.0)
-        if zoom * 14 >= 5:
+        if zoom >= theme.size["lod_block"]:
             draw_text(painter, 14, 6, width - 28, 24, self.group.title, theme.mix(color, "text.primary", 0.45), "heading")
         elif width * zoom > 60:
             painter.save()
             painter.scale(1 / zoom, 1 / zoom)
-            draw_text(painter, 6, 2, width * zoom - 12, 16, self.group.title, theme.mix(color, "text.primary", 0.45), "small", weight=600)
+            draw_text(painter, 2, -16, width * zoom - 4, 16, self.group.title, theme.mix(color, "text.primary", 0.45), "small", weight=600)
             painter.restore()
         if self.hovered:
             grip = theme.mix(color, "surface.canvas", 0.7)

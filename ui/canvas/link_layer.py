@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt, QTimer
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPixmap, QTransform
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from nodegraph.graph import Link
@@ -22,6 +23,8 @@ WORLD = QRectF(-1e6, -1e6, 2e6, 2e6)
 EDGE_ZOOM = 0.6  # the canvas-coloured edge of links is drawn above this zoom
 FAR_ZOOM = 0.22  # below, links are straight
 STUB = 24.0
+FEW = 10  # so many links may be painted in full at once; more are painted in slices of time into a picture
+SLICE = 0.006  # s
 
 
 class Wire:
@@ -40,6 +43,15 @@ class Wire:
         self.hidden = False  # drawn as two stubs
         self.seen = True  # False inside a folded group
 
+    def touches(self, bounds: Bounds) -> bool:
+        """Whether the line itself, not only its box, comes near these bounds."""
+        left, top, right, bottom = bounds[0] - 8, bounds[1] - 8, bounds[2] + 8, bounds[3] + 8
+        points = self.samples()
+        for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False):
+            if (x1 if x1 < x2 else x2) <= right and (x1 if x1 > x2 else x2) >= left and (y1 if y1 < y2 else y2) <= bottom and (y1 if y1 > y2 else y2) >= top:
+                return True
+        return self.hidden
+
     def samples(self) -> list[tuple[float, float]]:
         if self.points is None:
             self.points = sampled(self.path)
@@ -54,10 +66,45 @@ def _pen(color: int, width: float, cosmetic: bool) -> QPen:
     return pen
 
 
+class Still:
+    """A picture of all links seen, in full, made a few ms at a time while nothing moves. Painting them at once can take 90 ms."""
+
+    def __init__(self, layer: LinkLayer, transform: QTransform, ratio: float, width: int, height: int) -> None:
+        self.key = (transform.m11(), transform.dx(), transform.dy(), ratio, width, height)
+        self.revision = layer.revision
+        self._layer = layer
+        self._transform = transform
+        self.pixmap = QPixmap(round(width * ratio), round(height * ratio))
+        self.pixmap.setDevicePixelRatio(ratio)
+        self.pixmap.fill(Qt.GlobalColor.transparent)
+        shown = transform.inverted()[0].mapRect(QRectF(0, 0, width, height))
+        self._waiting = layer.plain_within((shown.left(), shown.top(), shown.right(), shown.bottom()))
+        self.done = False
+
+    def go_on(self) -> None:
+        """Paint for one slice of time."""
+        painter = QPainter(self.pixmap)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setWorldTransform(self._transform)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        end = time.perf_counter() + SLICE
+        at = 0
+        while at < len(self._waiting) and (at == 0 or time.perf_counter() < end):
+            self._layer.paint_full(painter, self._waiting[at : at + 1])
+            at += 1
+        self._waiting = self._waiting[at:]
+        self.done = not self._waiting
+        painter.end()
+
+
 class LinkLayer(QGraphicsItem):
     def __init__(self, scene: GraphScene) -> None:
         super().__init__()
         self._scene = scene
+        self.revision = 0  # rises with every change of a link's way or look
+        self._still: Still | None = None
+        self._idle = QTimer(interval=0)
+        self._idle.timeout.connect(self._make_still)
         self.wires: dict[Link, Wire] = {}
         self._by_key: dict[int, Wire] = {}
         self._by_node: dict[str, set[Wire]] = {}
@@ -65,11 +112,22 @@ class LinkLayer(QGraphicsItem):
         self._next = 0
         self.hovered: Link | None = None
         self.selected: frozenset[Link] = frozenset()
-        self.shadowed: frozenset[Link] = frozenset()  # being dragged off or cut: drawn faint
+        self._shadowed: frozenset[Link] = frozenset()
         self.live: dict[Link, float] = {}  # link -> how far its dots have travelled, 0 to 1
         self.setZValue(-1)
         self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
         self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
+
+    @property
+    def shadowed(self) -> frozenset[Link]:
+        """Links that are being dragged off or cut: drawn faint."""
+        return self._shadowed
+
+    @shadowed.setter
+    def shadowed(self, links: frozenset[Link]) -> None:
+        if links != self._shadowed:
+            self._shadowed = links
+            self.revision += 1
 
     # -- keeping
 
@@ -104,6 +162,8 @@ class LinkLayer(QGraphicsItem):
         self._by_node.clear()
         self._grid = Grid()
         self.hovered, self.selected, self.live = None, frozenset(), {}
+        self._still = None
+        self.revision += 1
         self.update()
 
     def wires_of(self, ids: Iterable[str]) -> set[Wire]:
@@ -124,10 +184,12 @@ class LinkLayer(QGraphicsItem):
             if not many:
                 self._repaint(wire)
         if many:
+            self.revision += 1
             self._scene.repaint_all()
 
     def translate(self, ids: frozenset[str] | set[str], dx: float, dy: float) -> None:
         """Nodes moved together: links among them keep their shape, the others are drawn anew."""
+        self.revision += 1
         for wire in self.wires_of(ids):
             self._grid.remove(wire.key, wire.bounds)
             if wire.link.source in ids and wire.link.target in ids and not wire.hidden:
@@ -170,17 +232,29 @@ class LinkLayer(QGraphicsItem):
                 if ids is not None:
                     self._repaint(wire)
         if ids is None:
+            self.revision += 1
             self._scene.repaint_all()
 
     def _repaint(self, wire: Wire) -> None:
+        self.revision += 1
         self.update(as_rect(wire.bounds))
+
+    def close(self) -> None:
+        """The scene goes."""
+        self._idle.stop()
 
     # -- finding
 
     def within(self, bounds: Bounds) -> list[Wire]:
         left, top, right, bottom = bounds
-        found = [self._by_key[key] for key in self._grid.near(bounds)]
-        return [w for w in found if w.seen and w.bounds[0] <= right and w.bounds[2] >= left and w.bounds[1] <= bottom and w.bounds[3] >= top]
+        wires = self._by_key
+        found = []
+        for key in self._grid.near(bounds):
+            w = wires[key]
+            box = w.bounds
+            if w.seen and box[0] <= right and box[2] >= left and box[1] <= bottom and box[3] >= top:
+                found.append(w)
+        return found
 
     def at(self, x: float, y: float, tolerance: float) -> Link | None:
         """The nearest link within `tolerance`."""
@@ -212,6 +286,10 @@ class LinkLayer(QGraphicsItem):
         exposed = option.exposedRect
         self.paint_within(painter, (exposed.left(), exposed.top(), exposed.right(), exposed.bottom()), painter.worldTransform().m11())
 
+    def plain_within(self, bounds: Bounds) -> list[Wire]:
+        """Links that are drawn as lines. The hovered and the selected are among them, and painted once more on top."""
+        return [w for w in self.within(bounds) if not w.hidden]
+
     def paint_within(self, painter: QPainter, bounds: Bounds, zoom: float) -> None:
         wires = self.within(bounds)
         if not wires:
@@ -223,17 +301,61 @@ class LinkLayer(QGraphicsItem):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         width = theme.size["link"]
-        fast = self._scene.moving or zoom <= EDGE_ZOOM
         special = [w for w in wires if w.link in self.selected or w.link == self.hovered or w.hidden]
         plain = [w for w in wires if w not in special] if special else wires
-        if fast:
+        if self._scene.moving or zoom <= EDGE_ZOOM:
             self._paint_hairlines(painter, theme, plain, zoom, width)
-        else:
-            self._paint_full(painter, theme, plain, width)
+        elif not self._blit_still(painter, bounds):
+            if len(plain) > FEW:
+                plain = [w for w in plain if w.touches(bounds)]
+            if len(plain) > FEW and self._scene.is_on_screen():
+                self._paint_hairlines(painter, theme, plain, zoom, width)
+                self._idle.start()
+            else:
+                self.paint_full(painter, plain)
         for wire in special:
             self._paint_special(painter, theme, wire, width)
         if self.live and zoom > EDGE_ZOOM:
             self._paint_dots(painter, theme)
+
+    def _blit_still(self, painter: QPainter, bounds: Bounds) -> bool:
+        """Put the picture of the links there, if it is right for what is shown."""
+        still = self._still
+        if still is None or not still.done or still.revision != self.revision or not self._scene.is_on_screen():
+            return False
+        transform = painter.worldTransform()
+        if still.key[:4] != (transform.m11(), transform.dx(), transform.dy(), self._scene.ratio):
+            return False
+        area = transform.mapRect(as_rect(bounds)).toAlignedRect().intersected(still.pixmap.rect())
+        ratio = still.key[3]
+        painter.resetTransform()
+        painter.drawPixmap(QRectF(area), still.pixmap, QRectF(area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio))
+        painter.setWorldTransform(transform)
+        return True
+
+    def refine(self) -> bool:
+        """Begin to paint all links in full; False where hairlines are all there is. The view is repainted at the end."""
+        shown = self._scene.shown_now()
+        if shown is None or shown[0].m11() <= EDGE_ZOOM:
+            return False
+        self._idle.start()
+        return True
+
+    def _make_still(self) -> None:
+        """One slice of the picture, whenever nothing else is to be done."""
+        shown = self._scene.shown_now()
+        if shown is None or self._scene.moving or shown[0].m11() <= EDGE_ZOOM:
+            self._idle.stop()
+            self._still = None
+            return
+        transform, ratio, width, height = shown
+        key = (transform.m11(), transform.dx(), transform.dy(), ratio, width, height)
+        if self._still is None or self._still.key != key or self._still.revision != self.revision:
+            self._still = Still(self, transform, ratio, width, height)
+        self._still.go_on()
+        if self._still.done:
+            self._idle.stop()
+            self._scene.repaint_all()
 
     def _alpha(self, theme: Theme, wire: Wire) -> float:
         return wire.strength * (0.25 if wire.link in self.shadowed else 1.0)
@@ -266,7 +388,10 @@ class LinkLayer(QGraphicsItem):
                 painter.drawPath(wire.path)
             painter.translate(-dx, -dy)
 
-    def _paint_full(self, painter: QPainter, theme: Theme, wires: list[Wire], width: float) -> None:
+    def paint_full(self, painter: QPainter, wires: list[Wire]) -> None:
+        """Each link in its colour over an edge in the canvas's, so that crossings read."""
+        theme = self._scene.theme
+        width = theme.size["link"]
         edge = width + 2 * 1.5
         for wire in wires:
             alpha = self._alpha(theme, wire)
@@ -338,7 +463,7 @@ class LinkLayer(QGraphicsItem):
                 wire = self.wires.get(one) if one is not None else None
                 if wire is not None:
                     self.update(as_rect(wire.bounds).adjusted(-4, -30, 4, 30))
-            self.hovered = link
+            self.hovered = link  # painted over the picture of the links, which stays
 
     def select(self, links: Iterable[Link]) -> None:
         wanted = frozenset(links)

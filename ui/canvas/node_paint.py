@@ -143,7 +143,15 @@ def _paint_title(painter: QPainter, theme: Theme, look: Look, category: QColor, 
             draw_box(painter, QRectF(right - width, 6, width, 16), theme.color("surface.field"), 4)
             draw_text(painter, right - width, 6, width, 16, look.family, theme.color("text.secondary"), "caption", "center", 500, whole=True)
             right -= width + 6
-    draw_text(painter, 29 + side, 0, right - 31 - side, HEADER, look.title, theme.color("text.primary"), "node_title")
+    if detail:
+        draw_text(painter, 29 + side, 0, right - 31 - side, HEADER, look.title, theme.color("text.primary"), "node_title")
+    else:  # larger, so that names can be read down to 35 %
+        grow = 1.75
+        painter.save()
+        painter.translate(29 + side, 0)
+        painter.scale(grow, grow)
+        draw_text(painter, 0, 0, (right - 31 - side) / grow, HEADER / grow, look.title, theme.color("text.primary"), "node_title")
+        painter.restore()
 
 
 def badge_words(look: Look) -> tuple[str, str, str, str]:

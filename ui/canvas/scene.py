@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from PySide6.QtCore import QObject, QPointF, QRectF, QTimer, Signal
+from PySide6.QtGui import QTransform
 from PySide6.QtWidgets import QGraphicsScene
 
 from nodegraph.graph import REROUTE, Change, Group, Link, Node
@@ -43,6 +45,7 @@ class GraphScene(QGraphicsScene):
         self.moving = False  # the view, or something in it, is under way: paint links fast
         self.zooming = False  # blit bodies of another scale rather than painting them anew
         self.focus_links = False
+        self.in_picture = False  # a picture of the graph is being made: nothing may be left for later
         self.seen = QRectF()  # what the view shows
         self.family: Callable[[Node], str | None] = lambda node: None
         self.missing_files: Callable[[Node], frozenset[str]] = lambda node: NONE
@@ -107,6 +110,7 @@ class GraphScene(QGraphicsScene):
         for name in change.removed:
             self._drop_node(name)
         touched = set(change.added | change.changed)
+        ends: set[str] = set()
         if change.linked or change.unlinked:
             ends = {name for link in change.linked | change.unlinked for name in (link.source, link.target)}
             touched |= ends
@@ -115,8 +119,9 @@ class GraphScene(QGraphicsScene):
         if change.subgraphs:
             touched |= {node.id for node in graph.nodes.values() if node.subgraph in change.subgraphs}
         touched |= {name for name in folded_before.keys() ^ self._folded_into.keys() if name in graph.nodes}
+        shifted = self._shift_only(touched - ends, graph.nodes) if not folded_before and not self._folded_into else {}
         for name in touched:
-            if name in graph.nodes:
+            if name in graph.nodes and name not in shifted:
                 self._show_node(graph.nodes[name])
         for name in change.groups:
             if name in graph.groups:
@@ -130,13 +135,33 @@ class GraphScene(QGraphicsScene):
                 self.bodies.forget(f"note:{name}")
                 self.removeItem(self.notes.pop(name))
         inside = {m for name in change.groups if name in graph.groups for m in graph.groups[name].members}
-        self.links.reroute(touched | inside)
+        for step in set(shifted.values()) - {(0.0, 0.0)}:
+            self.links.translate({name for name, moved in shifted.items() if moved == step}, *step)
+        again = (touched | inside) - shifted.keys()
+        if again:
+            self.links.reroute(again)
         self.links.add(change.linked)
-        if change.added or change.removed or touched:
-            self._fit_scene_rect()
+        if touched:
+            self._fit_scene_rect(touched)
         self.show_selection()
         self._watch_runs()
         self.content_changed.emit()
+
+    def _shift_only(self, names: set[str], nodes: Mapping[str, Node]) -> dict[str, tuple[float, float]]:
+        """Nodes of which only the place changed are just put there; returns how far each went."""
+        found: dict[str, tuple[float, float]] = {}
+        for name in names:
+            item, node = self.nodes.get(name), nodes.get(name)
+            if item is None or node is None or node.values is not item.node.values or replace(item.node, position=node.position) != node:
+                continue
+            x, y = item.corner(node.position)
+            anchor = self._boxes[name]
+            item.node = node
+            item.setPos(x, y)
+            self.place_in_grid(item)
+            moved = self._boxes[name]
+            found[name] = (moved[0] - anchor[0], moved[1] - anchor[1])
+        return found
 
     def _has_variables(self, name: str) -> bool:
         return any(output.type == ANY for output in self.ports.spec(self.document.graph.nodes[name]).outputs)
@@ -255,25 +280,26 @@ class GraphScene(QGraphicsScene):
                     waiting.append(member)
         return found
 
-    def _fit_scene_rect(self) -> None:
+    def _fit_scene_rect(self, names: set[str] | None = None) -> None:
         """The index of Qt works on the scene's rectangle, so it must be about as large as the content; it only grows."""
-        content = self.content_rect()
+        content = self.content_rect(names)
         known = self.sceneRect()
         if not known.contains(content):
-            self.setSceneRect(content.adjusted(-2000, -2000, 2000, 2000))
+            self.setSceneRect(known.united(content.adjusted(-2000, -2000, 2000, 2000)))
 
     def content_rect(self, ids: Iterable[str] | None = None) -> QRectF:
         """What nodes, groups and notes cover together."""
         wanted = None if ids is None else set(ids)
-        left = top = float("inf")
-        right = bottom = float("-inf")
-        for items in (self.nodes, self.groups, self.notes):
+        boxes = [box for name, box in self._boxes.items() if wanted is None or name in wanted]
+        found = QRectF()
+        if boxes:
+            left, top = min(b[0] for b in boxes) + HIT, min(b[1] for b in boxes) + 1
+            found = QRectF(left, top, max(b[2] for b in boxes) - HIT - left, max(b[3] for b in boxes) - 1 - top)
+        for items in (self.groups, self.notes):
             for name, item in items.items():
                 if wanted is None or name in wanted:
-                    r = item.rect()
-                    left, top = min(left, r.left()), min(top, r.top())
-                    right, bottom = max(right, r.right()), max(bottom, r.bottom())
-        return QRectF(left, top, right - left, bottom - top) if left <= right else QRectF()
+                    found = found.united(item.rect())
+        return found
 
     # -- what the document tells
 
@@ -349,6 +375,17 @@ class GraphScene(QGraphicsScene):
     def repaint_all(self) -> None:
         for view in self.views():
             view.viewport().update()
+
+    def shown_now(self) -> tuple[QTransform, float, int, int] | None:
+        """How the first view shows the canvas: transform, device pixel ratio, width, height."""
+        view = next(iter(self.views()), None)
+        if view is None or not view.isVisible():
+            return None
+        return view.viewportTransform(), self.ratio, view.viewport().width(), view.viewport().height()
+
+    def is_on_screen(self) -> bool:
+        """Whether this paints the view itself, not a picture of the graph."""
+        return not self.in_picture
 
     # -- what links and painters ask
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final, Literal
 
-from nodegraph.spec import Input
+from nodegraph.spec import REQUIRED, Input
 
 Kind = Literal["number", "choice", "file", "seed", "toggle", "text", "line", "color", "drawing"]
 
@@ -84,13 +84,11 @@ def seed_text(value: Any) -> str:
     return f"{value:,}".replace(",", " ") if isinstance(value, int) else str(value)
 
 
-def shown_value(item: Input, value: Any) -> str:
+def shown_value(item: Input, value: Any, kind: Kind | None = None) -> str:
     """A value as it stands in its row."""
-    from nodegraph.spec import REQUIRED
-
+    kind = kind or kind_of(item)
     if value is REQUIRED or value is None:
-        return "choose" if kind_of(item) in ("file", "choice") else "not set" if value is None else ""
-    kind = kind_of(item)
+        return "choose" if kind in ("file", "choice") else "not set" if value is None else ""
     if kind == "number":
         return number_text(item, value)
     if kind == "seed":

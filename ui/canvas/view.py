@@ -36,7 +36,7 @@ from ui.canvas import edits
 from ui.canvas.commands import Commands
 from ui.canvas.gestures import Gesture, Pointer, choose
 from ui.canvas.inline_editor import InlineEditor
-from ui.canvas.minimap import Minimap, ZoomPill
+from ui.canvas.minimap import Floating, Minimap, ZoomPill
 from ui.canvas.model import CanvasDocument, PortRef, Target
 from ui.canvas.node_item import NodeItem
 from ui.canvas.scene import GraphScene
@@ -75,6 +75,7 @@ class GraphView(QGraphicsView):
         self._pressed: Pointer | None = None
         self._started = False
         self._hovered: NodeItem | None = None
+        self._held: Floating | None = None
         self._dots: tuple[tuple[float, int, int], QPolygonF, QPolygonF] | None = None
         self._set_up()
         self.commands = Commands(self)
@@ -128,7 +129,8 @@ class GraphView(QGraphicsView):
         if snap is not None:
             self.snap = snap
         if minimap is not None:
-            self.minimap.setVisible(minimap)
+            self.minimap.set_visible(minimap)
+            self._place_floating()
         if focus_links is not None:
             self._scene.focus_links = focus_links
             self._scene.links.restyle()
@@ -207,8 +209,10 @@ class GraphView(QGraphicsView):
         if self._started or self._flight.state() == QVariantAnimation.State.Running:
             self._rest.start()
             return
+        zoomed = self._scene.zooming
         self._scene.moving = self._scene.zooming = False
-        self.viewport().update()
+        if zoomed or not self._scene.links.refine():
+            self.viewport().update()
 
     def pan(self, dx: float, dy: float) -> None:
         """Move the view by px on screen."""
@@ -295,7 +299,7 @@ class GraphView(QGraphicsView):
     def _after_move(self) -> None:
         self._scene.seen = self.visible_rect()
         self.editor.follow()
-        self.minimap.follow()
+        self.minimap.update()
 
     def _on_rebuilt(self) -> None:
         self.editor.close_editor()
@@ -305,12 +309,26 @@ class GraphView(QGraphicsView):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        size = self.size()
-        self.minimap.move(size.width() - self.minimap.width() - 16, size.height() - self.minimap.height() - 16)
-        self.zoom_pill.move(self.minimap.x() - self.zoom_pill.width() - 12, size.height() - self.zoom_pill.height() - 16)
+        self._place_floating()
         across = self.viewport().rect()
-        self._scene.bodies.budget = max(8_000_000, int(across.width() * across.height() * 4 * 1.6 * self.devicePixelRatioF() ** 2))
+        self._scene.bodies.budget = max(8_000_000, int(across.width() * across.height() * 4 * 2.4 * self.devicePixelRatioF() ** 2))
         self._after_move()
+
+    def _place_floating(self) -> None:
+        width, height = self.viewport().width(), self.viewport().height()
+        self.minimap.place(width - 16, height - 16)
+        self.zoom_pill.place(self.minimap.rect.left() - 12 if self.minimap.is_visible else width - 16, height - 16)
+        self.viewport().update()
+
+    def scrollContentsBy(self, dx: int, dy: int) -> None:
+        super().scrollContentsBy(dx, dy)
+        for floating in (self.minimap, self.zoom_pill):  # what floats did not scroll: paint where it is and where it seems to be
+            if floating.is_visible:
+                self.viewport().update(floating.rect)
+                self.viewport().update(floating.rect.translated(dx, dy))
+
+    def _floating_at(self, place: QPointF) -> Floating | None:
+        return next((one for one in (self.minimap, self.zoom_pill) if one.holds(place)), None)
 
     # -- painting
 
@@ -323,6 +341,19 @@ class GraphView(QGraphicsView):
             painter.end()
         else:
             super().paintEvent(event)
+        self._paint_floating(event)
+
+    def _paint_floating(self, event: QPaintEvent) -> None:
+        painter: QPainter | None = None
+        for floating in (self.minimap, self.zoom_pill):
+            if floating.is_visible and event.region().intersects(floating.rect):
+                painter = painter or QPainter(self.viewport())
+                painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+                painter.translate(floating.rect.topLeft())
+                floating.paint(painter)
+                painter.resetTransform()
+        if painter is not None:
+            painter.end()
 
     def drawBackground(self, painter: QPainter, rect: QRectF | QRect) -> None:
         rect = QRectF(rect)
@@ -388,7 +419,7 @@ class GraphView(QGraphicsView):
             if look.anatomy.is_dot:
                 continue
             if look.run.state == "running":
-                color = theme.color("state.live")
+                color = theme.mix("state.live", "surface.canvas", 0.5)
             elif look.run.state == "failed":
                 color = theme.mix("state.bad", "surface.canvas", 0.5)
             else:
@@ -425,7 +456,7 @@ class GraphView(QGraphicsView):
         image = QImage(max(1, math.ceil(area.width() * scale)), max(1, math.ceil(area.height() * scale)), QImage.Format.Format_RGB32)
         scene = self._scene
         kept = scene.ratio, scene.moving, scene.zooming, scene.bodies.budget
-        scene.ratio, scene.moving, scene.zooming = 1.0, False, False
+        scene.ratio, scene.moving, scene.zooming, scene.in_picture = 1.0, False, False, True
         painter = QPainter(image)
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing | QPainter.RenderHint.SmoothPixmapTransform)
         transform = QTransform(scale, 0, 0, scale, -area.left() * scale, -area.top() * scale)
@@ -437,6 +468,7 @@ class GraphView(QGraphicsView):
             scene.render(painter, QRectF(image.rect()), area, Qt.AspectRatioMode.IgnoreAspectRatio)
         painter.end()
         scene.ratio, scene.moving, scene.zooming, scene.bodies.budget = kept
+        scene.in_picture = False
         return image
 
     # -- hands
@@ -454,6 +486,11 @@ class GraphView(QGraphicsView):
         self.setFocus(Qt.FocusReason.MouseFocusReason)
         self._flight.stop()
         self.editor.accept_editor()
+        self._held = self._floating_at(event.position())
+        if self._held is not None:
+            if event.button() == Qt.MouseButton.LeftButton:
+                self._held.press(event.position() - QPointF(self._held.rect.topLeft()))
+            return
         pointer = self._pointer(event)
         target = self._scene.hit(pointer.scene, self.zoom)
         self._space_used = self._space_used or self.space_down
@@ -464,9 +501,13 @@ class GraphView(QGraphicsView):
         event.accept()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._held is not None:
+            if event.buttons() & Qt.MouseButton.LeftButton:
+                self._held.drag(event.position() - QPointF(self._held.rect.topLeft()))
+            return
         pointer = self._pointer(event)
         if self._gesture is None:
-            self._hover(pointer)
+            self._hover_floating(event.position()) or self._hover(pointer)
             return
         assert self._pressed is not None
         if not self._started:
@@ -483,7 +524,19 @@ class GraphView(QGraphicsView):
         self._started = True
         self._gesture.start(pointer)
 
+    def _hover_floating(self, place: QPointF) -> bool:
+        under = self._floating_at(place)
+        for floating in (self.minimap, self.zoom_pill):
+            tip = floating.hover(place - QPointF(floating.rect.topLeft()) if floating is under else None)
+            if floating is under:
+                self.viewport().setToolTip(tip)
+                self.viewport().setCursor(Qt.CursorShape.PointingHandCursor)
+        return under is not None
+
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self._held is not None:
+            self._held = None
+            return
         pointer = self._pointer(event)
         gesture, pressed = self._gesture, self._pressed
         if gesture is None or pressed is None or event.button() != pressed.button:
@@ -501,7 +554,7 @@ class GraphView(QGraphicsView):
         self._hover(pointer)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton and self.commands.double_click(self._pointer(event)):
+        if self._floating_at(event.position()) is None and event.button() == Qt.MouseButton.LeftButton and self.commands.double_click(self._pointer(event)):
             self._gesture = None
             return
         self.mousePressEvent(event)
@@ -550,6 +603,7 @@ class GraphView(QGraphicsView):
         self.status_hint.emit(self.commands.hint_for(target))
 
     def leaveEvent(self, event: QEvent) -> None:
+        self._hover_floating(QPointF(-1, -1))
         if self._hovered is not None:
             self._hovered.hover(False)
             self._hovered = None
