@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
 import torch
 from torch import nn
 
@@ -31,6 +32,7 @@ from nodes.models.handles import (
     VaeHandle,
 )
 
+WORKING_BYTES = 2 * 2**30  # left free on a graphics card for what is computed
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -145,10 +147,11 @@ class ModelMemory:
     def _move(self, entry: _Entry, device: torch.device) -> None:
         if entry.device == device:
             return
+        self._make_room(device, entry.bytes())
         try:
             _to(entry, device)
         except torch.OutOfMemoryError:
-            self._offload(device)
+            self._make_room(device, None)
             try:
                 _to(entry, device)
             except torch.OutOfMemoryError:
@@ -158,12 +161,14 @@ class ModelMemory:
                     f"The model does not fit into the memory of '{device}': it needs {need:.1f} GB. Close other programs, or load it as fp8."
                 ) from None
 
-    def _offload(self, device: torch.device) -> None:
-        """Everything on `device` that is not in use goes back to the CPU."""
-        for entry in self._entries.values():
-            if entry.device == device and not entry.pins:
-                _to(entry, torch.device("cpu"))
-        _empty_cache()
+    def _make_room(self, device: torch.device, need: int | None) -> None:
+        """Send idle models on `device` back to the CPU, least recently used first, until `need` bytes are free; None: all of them."""
+        idle = sorted((e for e in self._entries.values() if e.device == device and not e.pins), key=lambda e: e.used)
+        for entry in idle:
+            if need is not None and _free_bytes(device) >= need + WORKING_BYTES:
+                return
+            _to(entry, torch.device("cpu"))
+            _empty_cache()
 
     def _patch(self, entry: _Entry, handle: Handle, patches: tuple[Patch, ...]) -> None:
         if entry.patches == patches:
@@ -266,6 +271,11 @@ def suitable_dtype(handle: Handle, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if is_transformer and device.type == "cuda" else torch.float16
 
 
+def _free_bytes(device: torch.device) -> float:
+    """What a device has left; "enough" where it cannot be asked."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
+
+
 def _to(entry: _Entry, device: torch.device) -> None:
     for module in entry.modules:
         module.to(device)
@@ -279,4 +289,4 @@ def _empty_cache() -> None:
         torch.mps.empty_cache()
 
 
-MODELS = ModelMemory()
+MODELS = ModelMemory(budget=psutil.virtual_memory().total // 2)
