@@ -52,13 +52,23 @@ class Patch:
 
 
 @dataclass(frozen=True)
+class IpAdapterHandle:
+    """An image prompt adapter: projection and attention weights for a family. kind: "base", "plus" (patch features), "full"."""
+
+    source: Source
+    family: str
+    kind: str = "base"
+
+
+@dataclass(frozen=True)
 class DenoiserHandle:
     """The network that removes noise.
 
     family: what it can be combined with: "sd1", "sd2", "sdxl", "sdxl-refiner", "sd3", "flux1", "flux2", ...
     variant: "base", "inpaint", "pix2pix", "unclip", "fill", "canny" ...: which extra inputs it wants.
     scheduler: the scheduler_config.json that belongs to the model, as sorted pairs; empty = the family's default.
-    settings: options of loading, as sorted pairs ("dtype": "fp8", "config": folder of an unusual size ...).
+    settings: options of loading, as sorted pairs ("dtype": "fp8" ...).
+    adapters: (image prompt adapter, strength) pairs, in the order in which conditionings list their image embeddings.
     """
 
     source: Source
@@ -68,6 +78,7 @@ class DenoiserHandle:
     patches: tuple[Patch, ...] = ()
     scheduler: tuple[tuple[str, Setting], ...] = ()
     settings: tuple[tuple[str, Setting], ...] = ()
+    adapters: tuple[tuple[IpAdapterHandle, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,15 +128,6 @@ class ImageEncoderHandle:
 
 
 @dataclass(frozen=True)
-class IpAdapterHandle:
-    """An image prompt adapter: projection and attention weights for a family. kind: "base", "plus", "full", "faceid"."""
-
-    source: Source
-    family: str
-    kind: str = "base"
-
-
-@dataclass(frozen=True)
 class UpscalerHandle:
     """A pixel upscale network. architecture: "esrgan" (RRDBNet) or "compact" (SRVGG); scale: its fixed factor, e.g. 4."""
 
@@ -152,6 +154,11 @@ def stamp(path: Path | str) -> tuple[int, int]:
 def with_patch(handle: Patchable, patch: Patch) -> Patchable:
     """The same model with one more patch; strength 0 changes nothing and is left out."""
     return handle if patch.strength == 0 else replace(handle, patches=(*handle.patches, patch))
+
+
+def with_adapter(handle: DenoiserHandle, adapter: IpAdapterHandle, strength: float) -> DenoiserHandle:
+    """The same denoiser with one more image prompt adapter."""
+    return replace(handle, adapters=(*handle.adapters, (adapter, strength)))
 
 
 def with_settings(handle: Settable, **settings: Setting) -> Settable:

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from nodegraph.errors import GraphError
-from nodes.models import loading, lora, upscalers
+from nodes.models import ip_adapter, loading, lora, upscalers
 from nodes.models.handles import (
     ControlHandle,
     DenoiserHandle,
@@ -33,6 +33,7 @@ from nodes.models.handles import (
 )
 
 WORKING_BYTES = 2 * 2**30  # left free on a graphics card for what is computed
+Worn = tuple[tuple[Patch, ...], tuple[tuple[IpAdapterHandle, float], ...]]
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -62,16 +63,20 @@ class Model:
 
 @dataclass
 class _Entry:
-    """One loaded model. originals: (module number, parameter name) -> the unpatched value, kept on the CPU while patched."""
+    """One loaded model. worn: its LoRAs and image prompt adapters; originals: (module number, parameter name) -> the unpatched value, kept on the CPU while patched."""
 
     modules: tuple[nn.Module, ...]
     tokenizers: tuple[Any, ...]
     dtype: torch.dtype
     device: torch.device
-    patches: tuple[Patch, ...] = ()
+    worn: Worn = ((), ())
     originals: dict[tuple[int, str], torch.Tensor] = field(default_factory=dict)
     pins: int = 0
     used: int = 0
+
+    @property
+    def module(self) -> Any:
+        return self.modules[0]
 
     def bytes(self) -> int:
         own = sum(t.numel() * t.element_size() for m in self.modules for t in (*m.parameters(), *m.buffers()))
@@ -111,10 +116,10 @@ class ModelMemory:
     def _pin(self, handle: Handle, device: torch.device, dtype: torch.dtype | None) -> _Entry:
         with self._lock:
             dtype = dtype or _asked_dtype(handle) or suitable_dtype(handle, device)
-            patches = handle.patches if isinstance(handle, DenoiserHandle | TextEncoderHandle) else ()
+            worn = _worn(handle)
             base = (_base_key(handle), dtype)
             copy = 0  # two patchings of one file in use at once need two copies
-            while (held := self._entries.get((*base, copy))) is not None and held.pins and (held.patches != patches or held.device != device):
+            while (held := self._entries.get((*base, copy))) is not None and held.pins and (held.worn != worn or held.device != device):
                 copy += 1
             key = (*base, copy)
             entry = self._entries.get(key)
@@ -126,11 +131,11 @@ class ModelMemory:
                 self._clock += 1
                 entry.used = self._clock
                 if not entry.pins > 1:
-                    self._patch(entry, handle, patches)
+                    self._wear(entry, handle, worn)
                     self._move(entry, device)
             except BaseException:
                 entry.pins -= 1
-                if entry.originals or entry.patches:  # half patched: never to be used again
+                if entry.worn != ((), ()):  # half patched: never to be used again
                     self._entries.pop(key, None)
                 raise
             self._trim()
@@ -170,28 +175,29 @@ class ModelMemory:
             _to(entry, torch.device("cpu"))
             _empty_cache()
 
-    def _patch(self, entry: _Entry, handle: Handle, patches: tuple[Patch, ...]) -> None:
-        if entry.patches == patches:
+    def _wear(self, entry: _Entry, handle: Handle, worn: Worn) -> None:
+        """Take off what the weights wear and put on what the handle asks for."""
+        if entry.worn == worn:
             return
+        if entry.worn[1]:
+            ip_adapter.detach(entry.module)
         with torch.no_grad():
             for (number, name), value in entry.originals.items():
                 entry.modules[number].get_parameter(name).copy_(value)
         entry.originals.clear()
-        entry.patches = ()
-        if not patches:
-            return
-        entry.patches = patches
+        entry.worn = worn
         slots = [slot.name for slot in loading.text_slots(handle)] if isinstance(handle, TextEncoderHandle) else [""]
-        family = getattr(handle, "family", "")
-        for patch in patches:
+        for patch in worn[0]:
             file = lora.read_lora(patch)
             matched = 0
             for number, (module, slot) in enumerate(zip(entry.modules, slots, strict=True)):
                 keep = {name: value for (n, name), value in entry.originals.items() if n == number}
-                matched += lora.apply(file, module, patch.strength, patch.blocks, family, slot, keep)
+                matched += lora.apply(file, module, patch.strength, patch.blocks, str(getattr(handle, "family", "")), slot, keep)
                 entry.originals.update({(number, name): value for name, value in keep.items()})
             if not matched and isinstance(handle, DenoiserHandle) and file.has_denoiser:
                 raise GraphError(f"The LoRA '{patch.name}' names no part of this model. It belongs to another family.")
+        if worn[1]:
+            ip_adapter.attach(entry.module, worn[1])
 
     def _trim(self) -> None:
         """Evict the least recently used models until the budget holds."""
@@ -240,6 +246,12 @@ def load(handle: Handle, dtype: torch.dtype) -> tuple[tuple[nn.Module, ...], tup
         return (upscalers.load(handle, dtype),), ()
     assert isinstance(handle, IpAdapterHandle)
     raise GraphError("IP-Adapters are not loaded on their own; apply them to a diffusion model.")
+
+
+def _worn(handle: Handle) -> Worn:
+    if isinstance(handle, DenoiserHandle):
+        return handle.patches, handle.adapters
+    return (handle.patches if isinstance(handle, TextEncoderHandle) else ()), ()
 
 
 def _base_key(handle: Handle) -> Any:

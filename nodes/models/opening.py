@@ -23,6 +23,7 @@ from nodes.models.handles import (
     VaeHandle,
     pairs,
     stamp,
+    with_adapter,
     with_patch,
 )
 
@@ -234,6 +235,14 @@ def with_lora(
     if text_encoder is not None:
         text_encoder = with_patch(text_encoder, Patch(str(path), strength if text_strength is None else text_strength, mark, blocks))
     return denoiser, text_encoder
+
+
+def with_ip_adapter(denoiser: DenoiserHandle, adapter: IpAdapterHandle, strength: float = 1.0) -> DenoiserHandle:
+    """The denoiser with one more IP-Adapter. Raises GraphError when it is for another family."""
+    check_family(denoiser, adapter, "IP-Adapter")
+    if dict(denoiser.settings).get("dtype") == "fp8":
+        raise GraphError("A denoiser loaded as fp8 cannot take an IP-Adapter. Load it without fp8.")
+    return with_adapter(denoiser, adapter, strength)
 
 
 def inspect_context(denoiser: DenoiserHandle) -> int:
