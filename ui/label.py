@@ -58,7 +58,7 @@ class ElidedLabel(Label):
 
 def plain_tip(text: str) -> str:
     """A tooltip that Qt takes as plain text whatever it holds: without a line of its own, "<" would begin rich text."""
-    if Qt.mightBeRichText(text):
+    if "<" in text:
         return "<qt>" + text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br>") + "</qt>"
     return text
 

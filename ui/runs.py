@@ -270,7 +270,7 @@ class Runs(QObject):
 
     def _mark_queued(self, job: Job) -> None:
         """What this run may touch waits in line; what is done already says so as soon as the worker has looked."""
-        order = _order(job.graph, job.targets, job.document.specs if job.document else {})
+        order = order_of(job.graph, job.targets, job.document.specs if job.document else {})
         for place, path in enumerate(order, 1):
             old = self._state(job, path)
             self._set(job, path, RunState("queued", place=place, preview=old.preview, shapes=old.shapes))
@@ -447,7 +447,7 @@ def _sinks(graph: Graph, specs: Mapping[str, NodeSpec]) -> tuple[str, ...]:
     return tuple(name for name in graph.nodes if name not in feeding)
 
 
-def _order(graph: Graph, targets: tuple[str, ...], specs: Mapping[str, NodeSpec]) -> list[str]:
+def order_of(graph: Graph, targets: tuple[str, ...], specs: Mapping[str, NodeSpec]) -> list[str]:
     """Paths of what a run will look at, upstream first."""
     flat, _ = laid_open(graph)
     wanted = targets or _sinks(flat, specs)
@@ -474,7 +474,7 @@ def _steps(graph: Graph, targets: tuple[str, ...], specs: Mapping[str, NodeSpec]
     """How many denoising steps a run has, as far as its values tell."""
     total = 0
     flat, _ = laid_open(graph)
-    for path in _order(graph, targets, specs):
+    for path in order_of(graph, targets, specs):
         node = flat.nodes.get(path)
         spec = specs.get(node.type) if node is not None else None
         item = spec.by_name.get("steps") if spec is not None else None

@@ -1,0 +1,142 @@
+"""Starts the window. It is painted before the nodes are looked for; torch never comes into this process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QApplication
+
+    from nodegraph.folders import Folders
+    from ui.main_window import MainWindow
+
+
+def main(paths: Sequence[Path] = ()) -> int:
+    """Open the window, with these files in tabs; returns the exit code."""
+    mend_streams()
+    from nodegraph.folders import standard
+
+    folders = standard()
+    log = open_log(folders.logs / "window.log")
+    take_exceptions(log)
+    app = make_app()
+    from ui import theme
+    from ui.settings import Settings
+
+    settings = Settings(folders.settings)
+    theme.apply(app, settings.get("theme"), settings.get("reduced_motion"))
+    window = make_window(folders, settings)
+    window.show()
+    start(window, [Path(path) for path in paths])
+    code = app.exec()
+    from ui.threads import background
+
+    background().shutdown()
+    return code
+
+
+def make_app() -> QApplication:
+    """The one QApplication, as the program wants it."""
+    from PySide6.QtCore import Qt
+    from PySide6.QtGui import QGuiApplication
+    from PySide6.QtWidgets import QApplication
+
+    existing = QApplication.instance()
+    if isinstance(existing, QApplication):
+        return existing
+    QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+    app = QApplication(["nodegraph"])
+    app.setApplicationName("Nodegraph")
+    app.setApplicationDisplayName("Nodegraph")
+    app.setDesktopFileName("nodegraph")
+    return app
+
+
+def make_window(folders: Folders, settings: Any) -> MainWindow:
+    """The window with a worker that starts at the first run."""
+    from ui.main_window import MainWindow
+
+    def start_runner(tell: Any) -> Any:
+        from nodegraph.runner import Runner
+
+        return Runner(tell, "worker", folders)
+
+    return MainWindow(settings, folders, start_runner)
+
+
+def start(window: MainWindow, paths: Sequence[Path]) -> None:
+    """After the first paint: find the nodes, open the files, offer what a crash left."""
+    from PySide6.QtCore import QTimer
+
+    def after_paint() -> None:
+        studio = window.studio
+        studio.load_registry()
+        for path in paths:
+            studio.open(path)
+        studio.offer_recovery()
+        window.status.start()
+        if not paths and not window.settings.get("show_welcome"):
+            window.new()
+
+    QTimer.singleShot(0, after_paint)
+
+
+def mend_streams() -> None:
+    """Under pythonw there are no streams, and what prints to None fails; they lead to nowhere then."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+class Log:
+    """A file for what went wrong; never in the way when it cannot be written."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+
+    def write(self, words: str) -> None:
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {words.rstrip()}\n"
+        with self._lock, contextlib.suppress(OSError):
+            if self.path is not None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                if self.path.exists() and self.path.stat().st_size > 2**20:
+                    os.replace(self.path, self.path.with_name(self.path.name + ".1"))
+                with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                    file.write(line)
+
+
+def open_log(path: Path) -> Log:
+    """The window's own log."""
+    return Log(path)
+
+
+def take_exceptions(log: Log) -> None:
+    """An exception in a slot, a paint event or a thread is logged, and the window lives on."""
+
+    def take(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            from PySide6.QtCore import QCoreApplication
+
+            QCoreApplication.quit()
+            return
+        words = "".join(traceback.format_exception(kind, error, trace))
+        log.write(words)
+        with contextlib.suppress(Exception):
+            sys.stderr.write(words)
+
+    sys.excepthook = take
+    threading.excepthook = lambda args: take(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
+
+
+if __name__ == "__main__":
+    sys.exit(main([Path(name) for name in sys.argv[1:]]))

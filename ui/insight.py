@@ -1,0 +1,65 @@
+"""What the program knows about a node beyond the graph: its model family, which of its files are not there, what editors may offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nodegraph.graph import Node
+from nodegraph.node import File
+from ui.document import Document
+from ui.panels.controls import EditorContext
+
+if TYPE_CHECKING:
+    from nodegraph.registry import Registry
+
+FAMILIES = {"sd1": "SD 1.5", "sd2": "SD 2", "sdxl": "SDXL", "sdxl-refiner": "Refiner", "sd3": "SD 3", "flux": "FLUX", "flux2": "FLUX.2", "starter": "Starter"}
+
+
+@dataclass(frozen=True)
+class Insight:
+    """Three answers that a canvas asks for."""
+
+    family: Callable[[Node], str | None]
+    missing_files: Callable[[Node], frozenset[str]]
+    context: EditorContext
+
+
+def insight_of(registry: Registry, document: Document) -> Insight:
+    """Insight into the nodes of a document; files are looked up once for each name."""
+    folders = registry.folders
+    base = document.path.parent if document.path is not None else None
+
+    @lru_cache(maxsize=512)
+    def resolved(folder: str, name: str) -> Path | None:
+        return folders.resolve(folder, name, base)
+
+    @lru_cache(maxsize=512)
+    def family_name(type_id: str, values: tuple[tuple[str, str], ...]) -> str | None:
+        try:
+            found = registry.family(type_id, {name: Path(path) for name, path in values})
+        except Exception:  # a header that cannot be read costs a chip, not the window; the plan tells what is wrong
+            return None
+        return FAMILIES.get(found, found) if found else None
+
+    def files_of(node: Node) -> list[tuple[str, File, str]]:
+        spec = registry.specs.get(node.type)
+        found = []
+        for item in spec.inputs if spec is not None else ():
+            value = node.values.get(item.name, item.default)
+            if item.file is not None and isinstance(value, str) and value:
+                found.append((item.name, item.file, value))
+        return found
+
+    def family(node: Node) -> str | None:
+        paths = tuple((name, str(path)) for name, marker, value in files_of(node) if (path := resolved(marker.folder, value)) is not None)
+        return family_name(node.type, paths) if paths else None
+
+    def missing(node: Node) -> frozenset[str]:
+        return frozenset(name for name, marker, value in files_of(node) if resolved(marker.folder, value) is None)
+
+    context = EditorContext(files=folders.names, path_of=lambda marker, name: resolved(marker.folder, name))
+    return Insight(family, missing, context)
