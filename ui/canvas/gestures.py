@@ -91,8 +91,8 @@ class BoxSelect(Gesture):
         box = QRectF(self._from, pointer.scene).normalized()
         self.scene.overlay.box = box
         inside = {item.node.id for item in self.scene.nodes_within(box) if item.rect().intersects(box)}
-        inside |= {name for name, note in self.scene.notes.items() if note.isVisible() and note.rect().intersects(box)}
-        inside |= {name for name, group in self.scene.groups.items() if group.isVisible() and box.contains(group.rect())}
+        inside |= {name for name, note in self.scene.notes.items() if note.visible and note.rect().intersects(box)}
+        inside |= {name for name, group in self.scene.groups.items() if group.visible and box.contains(group.rect())}
         if pointer.held & SHIFT:
             wanted = self._before | inside
         elif pointer.held & CTRL:
@@ -227,7 +227,7 @@ class Move(Gesture):
         self._at = (dx, dy)
         for name, item in self._items(self.ids):
             start = self._starts[name]
-            item.setPos(start.x() + dx, start.y() + dy)
+            item.set_pos(start.x() + dx, start.y() + dy)
         for name in self._nodes:
             self.scene.place_in_grid(self.scene.nodes[name])
         self.scene.links.translate(self._nodes, *step)
@@ -576,7 +576,7 @@ def edges_of(view: GraphView, target: Target, place: QPointF) -> tuple[str, froz
         return target.id, edges_at(scene.notes[target.id].rect(), place, reach, all_sides=False)
     if target.kind in ("canvas", "group"):
         for name, group in scene.groups.items():
-            if group.isVisible() and not group.group.folded:
+            if group.visible and not group.group.folded:
                 edges = edges_at(group.rect(), place, reach, all_sides=True)
                 if edges:
                     return name, edges

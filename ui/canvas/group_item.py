@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
-from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+from PySide6.QtGui import QColor, QPainter, QPen
 
 from nodegraph.graph import Group
 from ui import theme as themes
 from ui.canvas.anatomy import HEADER
+from ui.canvas.item import Item
 from ui.canvas.paint import draw_box, draw_port, draw_text, patch, scale_step
 from ui.theme import Theme
 
@@ -30,47 +30,28 @@ def group_color(theme: Theme, color: str | None) -> QColor:
         return theme.color(COLORS[0])
 
 
-class GroupItem(QGraphicsItem):
+class GroupItem(Item):
     def __init__(self, scene: GraphScene, group: Group) -> None:
-        super().__init__()
-        self._scene = scene
+        super().__init__(scene)
         self.group = group
-        self.selected = False
-        self.hovered = False
-        self.setZValue(-3)
-        self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
         self.show_group(group)
 
     def show_group(self, group: Group) -> None:
-        self.prepareGeometryChange()
+        self.update()
         self.group = group
-        self.setPos(group.rect[0], group.rect[1])
-        self.setZValue(0.5 if group.folded else -3 - min(group.rect[2] * group.rect[3], 1e9) / 1e10)  # smaller frames lie above larger ones
+        self.set_pos(group.rect[0], group.rect[1])
+        self.z = 0.5 if group.folded else -3 - min(group.rect[2] * group.rect[3], 1e9) / 1e10  # smaller frames lie above larger ones
+        self.update()
 
     def size(self) -> tuple[float, float]:
         if self.group.folded:
             return FOLDED_WIDTH, HEADER
         return self.group.rect[2], self.group.rect[3]
 
-    def rect(self) -> QRectF:
-        width, height = self.size()
-        return QRectF(self.x(), self.y(), width, height)
+    def reach(self) -> QRectF:
+        return QRectF(0, 0, *self.size()).adjusted(-26, -26, 26, 26)
 
-    def select(self, selected: bool) -> None:
-        if selected != self.selected:
-            self.selected = selected
-            self.update()
-
-    def boundingRect(self) -> QRectF:
-        width, height = self.size()
-        return QRectF(0, 0, width, height).adjusted(-26, -26, 26, 26)
-
-    def shape(self) -> QPainterPath:
-        path = QPainterPath()
-        path.addRect(QRectF(0, 0, *self.size()))
-        return path
-
-    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+    def paint(self, painter: QPainter) -> None:
         zoom = painter.worldTransform().m11()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self.group.folded:

@@ -1,4 +1,4 @@
-"""One item that draws all links, each as its own path (merged paths are ten times slower), and finds the one under the pointer."""
+"""One layer that draws all links, each as its own path (merged paths are ten times slower), and finds the one under the pointer."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLineF, QPointF, QRectF, Qt, QTimer
+from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, Qt, QTimer
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPixmap, QTransform
-from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from nodegraph.graph import Link
 from ui.canvas.paint import draw_box, draw_text, text_width
@@ -19,7 +18,6 @@ from ui.theme import Theme
 if TYPE_CHECKING:
     from ui.canvas.scene import GraphScene
 
-WORLD = QRectF(-1e6, -1e6, 2e6, 2e6)
 EDGE_ZOOM = 0.6  # the canvas-coloured edge of links is drawn above this zoom
 FAR_ZOOM = 0.22  # below, links are straight
 STUB = 24.0
@@ -74,6 +72,7 @@ class Still:
         self.revision = layer.revision
         self._layer = layer
         self._transform = transform
+        self.screen = QRect(0, 0, width, height)
         self.pixmap = QPixmap(round(width * ratio), round(height * ratio))
         self.pixmap.setDevicePixelRatio(ratio)
         self.pixmap.fill(Qt.GlobalColor.transparent)
@@ -97,9 +96,8 @@ class Still:
         painter.end()
 
 
-class LinkLayer(QGraphicsItem):
+class LinkLayer:
     def __init__(self, scene: GraphScene) -> None:
-        super().__init__()
         self._scene = scene
         self.revision = 0  # rises with every change of a link's way or look
         self._still: Still | None = None
@@ -114,9 +112,6 @@ class LinkLayer(QGraphicsItem):
         self.selected: frozenset[Link] = frozenset()
         self._shadowed: frozenset[Link] = frozenset()
         self.live: dict[Link, float] = {}  # link -> how far its dots have travelled, 0 to 1
-        self.setZValue(-1)
-        self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
-        self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
 
     @property
     def shadowed(self) -> frozenset[Link]:
@@ -164,7 +159,7 @@ class LinkLayer(QGraphicsItem):
         self.hovered, self.selected, self.live = None, frozenset(), {}
         self._still = None
         self.revision += 1
-        self.update()
+        self._scene.repaint_all()
 
     def wires_of(self, ids: Iterable[str]) -> set[Wire]:
         found: set[Wire] = set()
@@ -237,11 +232,7 @@ class LinkLayer(QGraphicsItem):
 
     def _repaint(self, wire: Wire) -> None:
         self.revision += 1
-        self.update(as_rect(wire.bounds))
-
-    def close(self) -> None:
-        """The scene goes."""
-        self._idle.stop()
+        self._scene.repaint(as_rect(wire.bounds))
 
     # -- finding
 
@@ -276,22 +267,13 @@ class LinkLayer(QGraphicsItem):
 
     # -- painting
 
-    def boundingRect(self) -> QRectF:
-        return WORLD
-
-    def shape(self) -> QPainterPath:
-        return QPainterPath()
-
-    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
-        exposed = option.exposedRect
-        self.paint_within(painter, (exposed.left(), exposed.top(), exposed.right(), exposed.bottom()), painter.worldTransform().m11())
-
     def plain_within(self, bounds: Bounds) -> list[Wire]:
         """Links that are drawn as lines. The hovered and the selected are among them, and painted once more on top."""
         return [w for w in self.within(bounds) if not w.hidden]
 
-    def paint_within(self, painter: QPainter, bounds: Bounds, zoom: float) -> None:
-        wires = self.within(bounds)
+    def paint_within(self, painter: QPainter, areas: list[Bounds], zoom: float) -> None:
+        """Paint the links that cross some areas of the canvas."""
+        wires = self.within(areas[0]) if len(areas) == 1 else list({w.key: w for area in areas for w in self.within(area)}.values())
         if not wires:
             return
         theme = self._scene.theme
@@ -305,9 +287,9 @@ class LinkLayer(QGraphicsItem):
         plain = [w for w in wires if w not in special] if special else wires
         if self._scene.moving or zoom <= EDGE_ZOOM:
             self._paint_hairlines(painter, theme, plain, zoom, width)
-        elif not self._blit_still(painter, bounds):
+        elif not self._blit_still(painter, areas):
             if len(plain) > FEW:
-                plain = [w for w in plain if w.touches(bounds)]
+                plain = [w for w in plain if any(w.touches(area) for area in areas)]
             if len(plain) > FEW and self._scene.is_on_screen():
                 self._paint_hairlines(painter, theme, plain, zoom, width)
                 self._idle.start()
@@ -318,7 +300,7 @@ class LinkLayer(QGraphicsItem):
         if self.live and zoom > EDGE_ZOOM:
             self._paint_dots(painter, theme)
 
-    def _blit_still(self, painter: QPainter, bounds: Bounds) -> bool:
+    def _blit_still(self, painter: QPainter, areas: list[Bounds]) -> bool:
         """Put the picture of the links there, if it is right for what is shown."""
         still = self._still
         if still is None or not still.done or still.revision != self.revision or not self._scene.is_on_screen():
@@ -326,10 +308,11 @@ class LinkLayer(QGraphicsItem):
         transform = painter.worldTransform()
         if still.key[:4] != (transform.m11(), transform.dx(), transform.dy(), self._scene.ratio):
             return False
-        area = transform.mapRect(as_rect(bounds)).toAlignedRect().intersected(still.pixmap.rect())
         ratio = still.key[3]
         painter.resetTransform()
-        painter.drawPixmap(QRectF(area), still.pixmap, QRectF(area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio))
+        for bounds in areas:
+            area = transform.mapRect(as_rect(bounds)).toAlignedRect().intersected(still.screen)
+            painter.drawPixmap(QRectF(area), still.pixmap, QRectF(area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio))
         painter.setWorldTransform(transform)
         return True
 
@@ -446,7 +429,7 @@ class LinkLayer(QGraphicsItem):
             for place in (before, at):
                 for k in range(3):
                     p = wire.path.pointAtPercent((place + k / 3) % 1.0)
-                    self.update(QRectF(p.x() - 5, p.y() - 5, 10, 10))
+                    self._scene.repaint(QRectF(p.x() - 5, p.y() - 5, 10, 10))
             self.live[link] = at
 
     def set_live(self, links: Iterable[Link]) -> None:
@@ -462,7 +445,7 @@ class LinkLayer(QGraphicsItem):
             for one in (self.hovered, link):
                 wire = self.wires.get(one) if one is not None else None
                 if wire is not None:
-                    self.update(as_rect(wire.bounds).adjusted(-4, -30, 4, 30))
+                    self._scene.repaint(as_rect(wire.bounds).adjusted(-4, -30, 4, 30))
             self.hovered = link  # painted over the picture of the links, which stays
 
     def select(self, links: Iterable[Link]) -> None:
@@ -470,7 +453,7 @@ class LinkLayer(QGraphicsItem):
         for link in wanted ^ self.selected:
             wire = self.wires.get(link)
             if wire is not None:
-                self.update(as_rect(wire.bounds).adjusted(-4, -4, 4, 4))
+                self._scene.repaint(as_rect(wire.bounds).adjusted(-4, -4, 4, 4))
         self.selected = wanted
 
 

@@ -98,7 +98,7 @@ class Minimap(Floating):
             painter.drawRect(QRectF(ox + r.x() * k, oy + r.y() * k, r.width() * k, r.height() * k))
         blocks: dict[int, list[QRectF]] = {}
         for item in scene.nodes.values():
-            if item.anatomy.is_dot or not item.isVisible():
+            if item.anatomy.is_dot or not item.visible:
                 continue
             look = item.look
             running = look.run.state == "running"

@@ -8,13 +8,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QPainter, QPainterPath, QPixmap, QTransform
-from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+from PySide6.QtGui import QPainter, QPixmap, QTransform
 
 from nodegraph.graph import Node
 from nodegraph.spec import NodeSpec
 from ui import theme as themes
 from ui.canvas.anatomy import HEADER, Anatomy
+from ui.canvas.item import Item
 from ui.canvas.model import RunState
 from ui.canvas.node_paint import (
     MARGIN,
@@ -70,20 +70,14 @@ class BodyCache:
         self.used = 0
 
 
-class CachedItem(QGraphicsItem):
+class CachedItem(Item):
     """An item whose still part is painted once for each scale and then blitted."""
 
     key = ""  # in the cache
 
     def __init__(self, scene: GraphScene) -> None:
-        super().__init__()
-        self._scene = scene
+        super().__init__(scene)
         self.revision = 0
-        self.selected = False
-        self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
-
-    def still_size(self) -> tuple[float, float]:
-        raise NotImplementedError
 
     def paint_still(self, painter: QPainter, theme: Theme, scale: float, detail: bool) -> None:
         """Paint from the item's origin; up to MARGIN outside its size is kept."""
@@ -106,7 +100,7 @@ class CachedItem(QGraphicsItem):
             pixmap.setDevicePixelRatio(1.0)
             painter.drawPixmap(QRectF(-MARGIN, -MARGIN, pixmap.width() / unit, pixmap.height() / unit), pixmap, QRectF(0, 0, pixmap.width(), pixmap.height()))
             return
-        size = self.still_size()
+        size = self.size()
         pixmap = QPixmap(max(1, round((size[0] + 2 * MARGIN) * scale)), max(1, round((size[1] + 2 * MARGIN) * scale)))
         pixmap.fill(Qt.GlobalColor.transparent)
         body = QPainter(pixmap)
@@ -144,9 +138,9 @@ class NodeItem(CachedItem):
         self._preview_key: tuple[int, int, int, bool] = (0, 0, 0, False)
         self._before: QPixmap | None = None
         self._since = 0.0
-        self.setPos(*self.corner(node.position))
+        self.set_pos(*self.corner(node.position))
         self._set_bounds()
-        self.setZValue(1)
+        self.z = 1.0
 
     @property
     def anatomy(self) -> Anatomy:
@@ -161,11 +155,10 @@ class NodeItem(CachedItem):
     def show_node(self, node: Node, spec: NodeSpec, look: Look) -> None:
         """Show another state of the node."""
         look.hovered, look.hovered_row = self.look.hovered, self.look.hovered_row
-        if (look.anatomy.width, look.anatomy.height) != (self.anatomy.width, self.anatomy.height) or look.run.state != self.look.run.state:
-            self.prepareGeometryChange()
+        self.update()
         self.node, self.spec, self.look = node, spec, look
         self._set_bounds()
-        self.setPos(*self.corner(node.position))
+        self.set_pos(*self.corner(node.position))
         self.changed()
 
     def show_run(self, run: RunState) -> None:
@@ -176,7 +169,7 @@ class NodeItem(CachedItem):
             self._before, self._since = self._preview, time.monotonic()
         still = ("state", "message", "input", "place", "seconds", "note", "seed")
         if run.state != before.state or (run.state != "running" and any(getattr(run, name) != getattr(before, name) for name in still)):
-            self.prepareGeometryChange()
+            self.update()
             self._set_bounds()
             self.changed()
         elif self.anatomy.preview is not None and not self.anatomy.folded:
@@ -189,17 +182,13 @@ class NodeItem(CachedItem):
     def select(self, selected: bool) -> None:
         if selected != self.selected:
             self.selected = selected
-            self.setZValue(2 if selected else 1)
+            self.z = 2.0 if selected else 1.0
             self.update()
 
     def hover(self, hovered: bool, row: str | None = None) -> None:
         if (hovered, row) != (self.look.hovered, self.look.hovered_row):
             self.look.hovered, self.look.hovered_row = hovered, row
             self.changed()
-
-    def rect(self) -> QRectF:
-        """The node itself, on the canvas."""
-        return QRectF(self.x(), self.y(), self.anatomy.width, self.anatomy.height)
 
     def _set_bounds(self) -> None:
         margin = MARGIN + 6
@@ -209,17 +198,10 @@ class NodeItem(CachedItem):
             bottom = margin if inside else max(margin, rect.bottom() - self.anatomy.height + 2)
         self._bounds = QRectF(0, 0, self.anatomy.width, self.anatomy.height).adjusted(-margin, -margin, margin, bottom)
 
-    # -- Qt
-
-    def boundingRect(self) -> QRectF:
+    def reach(self) -> QRectF:
         return self._bounds
 
-    def shape(self) -> QPainterPath:
-        path = QPainterPath()
-        path.addRect(QRectF(0, 0, self.anatomy.width, self.anatomy.height))
-        return path
-
-    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+    def paint(self, painter: QPainter) -> None:
         scene, look = self._scene, self.look
         theme = scene.theme
         if look.anatomy.is_dot:
@@ -248,7 +230,7 @@ class NodeItem(CachedItem):
         if self.selected:
             patch("ring", theme.name, scale_step(scale)).paint(painter, box)
 
-    def still_size(self) -> tuple[float, float]:
+    def size(self) -> tuple[float, float]:
         return self.anatomy.width, self.anatomy.height
 
     def paint_still(self, painter: QPainter, theme: Theme, scale: float, detail: bool) -> None:

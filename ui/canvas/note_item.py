@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QPointF, QRectF, QSizeF, QUrl
-from PySide6.QtGui import QAbstractTextDocumentLayout, QPainter, QPainterPath, QPalette, QTextDocument
-from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
+from PySide6.QtGui import QAbstractTextDocumentLayout, QPainter, QPalette, QTextDocument
 
 from nodegraph.graph import Note
 from ui import theme as themes
@@ -37,45 +36,31 @@ class NoteItem(CachedItem):
         super().__init__(scene)
         self.note = note
         self.key = f"note:{note.id}"
-        self.hovered = False
-        self.setZValue(-0.5)
+        self.z = -0.5
         self.show_note(note)
 
     def show_note(self, note: Note) -> None:
-        self.prepareGeometryChange()
+        self.update()
         self.note = note
-        self.setPos(note.rect[0], note.rect[1])
+        self.set_pos(note.rect[0], note.rect[1])
         self.changed()
 
-    def rect(self) -> QRectF:
-        return QRectF(self.x(), self.y(), self.note.rect[2], self.note.rect[3])
-
-    def select(self, selected: bool) -> None:
-        if selected != self.selected:
-            self.selected = selected
-            self.update()
-
-    def still_size(self) -> tuple[float, float]:
+    def size(self) -> tuple[float, float]:
         return self.note.rect[2], self.note.rect[3]
 
-    def boundingRect(self) -> QRectF:
-        return QRectF(0, 0, *self.still_size()).adjusted(-6, -6, 6, 6)
+    def reach(self) -> QRectF:
+        return QRectF(0, 0, *self.size()).adjusted(-6, -6, 6, 6)
 
-    def shape(self) -> QPainterPath:
-        path = QPainterPath()
-        path.addRect(QRectF(0, 0, *self.still_size()))
-        return path
-
-    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+    def paint(self, painter: QPainter) -> None:
         transform = painter.worldTransform()
         theme = self._scene.theme
         scale = transform.m11() * self._scene.ratio
         self.blit_still(painter, theme, transform, scale, transform.m11() >= theme.size["lod_block"])
         if self.selected:
-            patch("ring", theme.name, scale_step(scale)).paint(painter, snapped(0, 0, *self.still_size(), scale))
+            patch("ring", theme.name, scale_step(scale)).paint(painter, snapped(0, 0, *self.size(), scale))
 
     def paint_still(self, painter: QPainter, theme: Theme, scale: float, detail: bool) -> None:
-        width, height = self.still_size()
+        width, height = self.size()
         tone = self.note.color or "state.warn"
         paper = "surface.canvas" if theme.is_dark else "surface.raised"
         box = snapped(0, 0, width, height, scale)

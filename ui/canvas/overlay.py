@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QPainter, QPainterPath, QPen, QPolygonF
-from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+from PySide6.QtGui import QPainter, QPen, QPolygonF
 
-from ui.canvas.link_layer import WORLD
 from ui.canvas.model import PortRef
 from ui.canvas.paint import draw_box, draw_port, draw_text, patch, scale_step, text_width
 from ui.canvas.wires import curve
@@ -31,9 +29,8 @@ class DraggedLink:
     unfit: list[PortRef] = field(default_factory=list)
 
 
-class OverlayLayer(QGraphicsItem):
+class OverlayLayer:
     def __init__(self, scene: GraphScene) -> None:
-        super().__init__()
         self._scene = scene
         self.box: QRectF | None = None
         self.link: DraggedLink | None = None
@@ -41,22 +38,10 @@ class OverlayLayer(QGraphicsItem):
         self.guides: list[QLineF] = []
         self.chip: tuple[float, float, str] | None = None  # what flows through the link under the pointer
         self.ghosts: list[QRectF] = []
-        self.setZValue(1000)
-        self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemUsesExtendedStyleOption)
-        self.setAcceptedMouseButtons(Qt.MouseButton.NoButton)
 
     def clear(self) -> None:
         self.box, self.link, self.knife, self.guides, self.chip, self.ghosts = None, None, [], [], None, []
         self._scene.repaint_all()
-
-    def boundingRect(self) -> QRectF:
-        return WORLD
-
-    def shape(self) -> QPainterPath:
-        return QPainterPath()
-
-    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
-        self.paint_at(painter, painter.worldTransform().m11())
 
     def paint_at(self, painter: QPainter, zoom: float) -> None:
         theme = self._scene.theme

@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Protocol
 
 from PySide6.QtCore import QObject, QPointF, QRectF, QTimer, Signal
-from PySide6.QtGui import QTransform
-from PySide6.QtWidgets import QGraphicsScene
+from PySide6.QtGui import QPainter, QTransform
 
 from nodegraph.graph import REROUTE, Change, Group, Link, Node
 from nodegraph.spec import ANY, NodeSpec
 from ui.canvas.anatomy import HEADER, Port, Row, measure, title_of
 from ui.canvas.group_item import TITLE, GroupItem
+from ui.canvas.item import Item
 from ui.canvas.link_layer import LinkLayer
 from ui.canvas.model import IDLE, CanvasDocument, PortRef, Target
 from ui.canvas.node_item import BodyCache, NodeItem
-from ui.canvas.node_paint import Look
+from ui.canvas.node_paint import MARGIN, Look
 from ui.canvas.note_item import NoteItem
 from ui.canvas.overlay import OverlayLayer
 from ui.canvas.ports import Ports
@@ -28,7 +29,16 @@ NONE: frozenset[str] = frozenset()
 HIT = 12.0  # px around a port that count as the port (24 x 22)
 
 
-class GraphScene(QGraphicsScene):
+class Screen(Protocol):
+    """What the scene asks of the view that shows it."""
+
+    def repaint_canvas(self, rect: QRectF | None) -> None:
+        """Paint a part of the canvas again, or all that is seen."""
+
+    def shown_now(self) -> tuple[QTransform, float, int, int] | None: ...
+
+
+class GraphScene(QObject):
     """Items for nodes, groups and notes by id, one layer of links, one overlay."""
 
     rebuilt = Signal()
@@ -47,6 +57,7 @@ class GraphScene(QGraphicsScene):
         self.focus_links = False
         self.in_picture = False  # a picture of the graph is being made: nothing may be left for later
         self.seen = QRectF()  # what the view shows
+        self.screen: Screen | None = None
         self.family: Callable[[Node], str | None] = lambda node: None
         self.missing_files: Callable[[Node], frozenset[str]] = lambda node: NONE
         self._grid = Grid(400.0)
@@ -59,8 +70,6 @@ class GraphScene(QGraphicsScene):
         self.ports = Ports(document.graph, document.root, self.specs)
         self.links = LinkLayer(self)
         self.overlay = OverlayLayer(self)
-        self.addItem(self.links)
-        self.addItem(self.overlay)
         self._clock = QTimer(self)
         self._clock.setInterval(50)
         self._clock.timeout.connect(self._tick)
@@ -75,8 +84,6 @@ class GraphScene(QGraphicsScene):
     def rebuild(self) -> None:
         """Show the document's graph from nothing."""
         graph = self.document.graph
-        for item in (*self.nodes.values(), *self.groups.values(), *self.notes.values()):
-            self.removeItem(item)
         self.nodes, self.groups, self.notes = {}, {}, {}
         self.links.clear()
         self.overlay.clear()
@@ -92,7 +99,6 @@ class GraphScene(QGraphicsScene):
         for node in graph.nodes.values():
             self._show_node(node)
         self.links.add(graph.links)
-        self._fit_scene_rect()
         self.show_selection()
         self._watch_runs()
         self.rebuilt.emit()
@@ -127,13 +133,13 @@ class GraphScene(QGraphicsScene):
             if name in graph.groups:
                 self._show_group(graph.groups[name])
             elif name in self.groups:
-                self.removeItem(self.groups.pop(name))
+                self.groups.pop(name).update()
         for name in change.notes | {n for n in folded_before.keys() ^ self._folded_into.keys() if n in graph.notes}:
             if name in graph.notes:
                 self._show_note(name)
             elif name in self.notes:
                 self.bodies.forget(f"note:{name}")
-                self.removeItem(self.notes.pop(name))
+                self.notes.pop(name).update()
         inside = {m for name in change.groups if name in graph.groups for m in graph.groups[name].members}
         for step in set(shifted.values()) - {(0.0, 0.0)}:
             self.links.translate({name for name, moved in shifted.items() if moved == step}, *step)
@@ -141,8 +147,8 @@ class GraphScene(QGraphicsScene):
         if again:
             self.links.reroute(again)
         self.links.add(change.linked)
-        if touched:
-            self._fit_scene_rect(touched)
+        if shifted or change.removed or change.groups:
+            self.repaint_all()
         self.show_selection()
         self._watch_runs()
         self.content_changed.emit()
@@ -157,7 +163,7 @@ class GraphScene(QGraphicsScene):
             x, y = item.corner(node.position)
             anchor = self._boxes[name]
             item.node = node
-            item.setPos(x, y)
+            item.set_pos(x, y)
             self.place_in_grid(item)
             moved = self._boxes[name]
             found[name] = (moved[0] - anchor[0], moved[1] - anchor[1])
@@ -212,10 +218,9 @@ class GraphScene(QGraphicsScene):
         item = self.nodes.get(node.id)
         if item is None:
             item = self.nodes[node.id] = NodeItem(self, node, spec, look)
-            self.addItem(item)
         else:
             item.show_node(node, spec, look)
-        item.setVisible(node.id not in self._folded_into)
+        item.visible = (node.id not in self._folded_into)
         self.place_in_grid(item)
 
     def place_in_grid(self, item: NodeItem) -> None:
@@ -240,26 +245,24 @@ class GraphScene(QGraphicsScene):
         box = self._boxes.pop(name, None)
         if box is not None:
             self._grid.remove(self._numbers[name], box)
-        self.removeItem(item)
+        item.update()
 
     def _show_group(self, group: Group) -> None:
         item = self.groups.get(group.id)
         if item is None:
             item = self.groups[group.id] = GroupItem(self, group)
-            self.addItem(item)
         else:
             item.show_group(group)
-        item.setVisible(group.id not in self._folded_into)
+        item.visible = (group.id not in self._folded_into)
 
     def _show_note(self, name: str) -> None:
         note = self.document.graph.notes[name]
         item = self.notes.get(name)
         if item is None:
             item = self.notes[name] = NoteItem(self, note)
-            self.addItem(item)
         else:
             item.show_note(note)
-        item.setVisible(name not in self._folded_into)
+        item.visible = (name not in self._folded_into)
 
     def _find_folded(self) -> None:
         graph = self.document.graph
@@ -279,13 +282,6 @@ class GraphScene(QGraphicsScene):
                     found.add(member)
                     waiting.append(member)
         return found
-
-    def _fit_scene_rect(self, names: set[str] | None = None) -> None:
-        """The index of Qt works on the scene's rectangle, so it must be about as large as the content; it only grows."""
-        content = self.content_rect(names)
-        known = self.sceneRect()
-        if not known.contains(content):
-            self.setSceneRect(known.united(content.adjusted(-2000, -2000, 2000, 2000)))
 
     def content_rect(self, ids: Iterable[str] | None = None) -> QRectF:
         """What nodes, groups and notes cover together."""
@@ -365,7 +361,7 @@ class GraphScene(QGraphicsScene):
     def _fade(self) -> None:
         items, self._fading = self._fading, set()
         for item in items:
-            if item.scene() is self and item.anatomy.preview is not None:
+            if item.anatomy.preview is not None:
                 item.update(QRectF(*item.anatomy.preview))
 
     def set_theme(self, theme: Theme) -> None:
@@ -373,19 +369,50 @@ class GraphScene(QGraphicsScene):
         self.rebuild()
 
     def repaint_all(self) -> None:
-        for view in self.views():
-            view.viewport().update()
+        if self.screen is not None:
+            self.screen.repaint_canvas(None)
+
+    def repaint(self, rect: QRectF) -> None:
+        """Paint a part of the canvas again."""
+        if self.screen is not None:
+            self.screen.repaint_canvas(rect)
 
     def shown_now(self) -> tuple[QTransform, float, int, int] | None:
-        """How the first view shows the canvas: transform, device pixel ratio, width, height."""
-        view = next(iter(self.views()), None)
-        if view is None or not view.isVisible():
-            return None
-        return view.viewportTransform(), self.ratio, view.viewport().width(), view.viewport().height()
+        """How the view shows the canvas: transform, device pixel ratio, width, height; None while it cannot be seen."""
+        return self.screen.shown_now() if self.screen is not None else None
 
     def is_on_screen(self) -> bool:
         """Whether this paints the view itself, not a picture of the graph."""
         return not self.in_picture
+
+    # -- painting
+
+    def paint(self, painter: QPainter, areas: list[QRectF], transform: QTransform) -> None:
+        """Everything that touches some areas of the canvas, from the back to the front."""
+        zoom = transform.m11()
+        behind: list[Item] = [group for group in self.groups.values() if group.visible]
+        notes: list[Item] = [note for note in self.notes.values() if note.visible]
+        behind = [item for item in (*behind, *notes) if _touches(item, areas)]
+        behind.sort(key=lambda item: item.z)
+        for item in behind:
+            if item.z < -1:
+                self._paint_item(painter, item, transform)
+        painter.setWorldTransform(transform)
+        self.links.paint_within(painter, [(a.left(), a.top(), a.right(), a.bottom()) for a in areas], zoom)
+        margin = MARGIN + 60  # a failed node's words hang below it
+        nodes = {item.node.id: item for area in areas for item in self.nodes_within(area.adjusted(-margin, -margin, margin, margin)) if _touches(item, areas)}
+        order = self._numbers
+        front: list[Item] = sorted(nodes.values(), key=lambda item: (item.z, order[item.node.id]))
+        for item in (*(item for item in behind if item.z >= -1), *front):
+            self._paint_item(painter, item, transform)
+        painter.setWorldTransform(transform)
+        self.overlay.paint_at(painter, zoom)
+
+    @staticmethod
+    def _paint_item(painter: QPainter, item: Item, transform: QTransform) -> None:
+        zoom = transform.m11()
+        painter.setWorldTransform(QTransform(zoom, 0, 0, zoom, transform.dx() + item.x() * zoom, transform.dy() + item.y() * zoom))
+        item.paint(painter)
 
     # -- what links and painters ask
 
@@ -483,7 +510,7 @@ class GraphScene(QGraphicsScene):
     def node_at(self, x: float, y: float) -> NodeItem | None:
         """The topmost node whose body lies there."""
         hits = [item for item in self.nodes_within(QRectF(x, y, 0, 0)) if item.rect().contains(x, y)]
-        return max(hits, key=lambda item: (item.zValue(), self._numbers[item.node.id]), default=None)
+        return max(hits, key=lambda item: (item.z, self._numbers[item.node.id]), default=None)
 
     def port_at(self, x: float, y: float, zoom: float, body: bool = False) -> PortRef | None:
         """The port whose 24 x 22 px lie under a place. With `body`, a node's whole row counts (for a link that is dropped)."""
@@ -493,7 +520,7 @@ class GraphScene(QGraphicsScene):
         top = self.node_at(x, y)
         best: tuple[float, PortRef] | None = None
         for item in self.nodes_within(QRectF(x - reach, y - reach, 2 * reach, 2 * reach)):
-            if top is not None and item is not top and item.zValue() <= top.zValue() and not item.anatomy.is_dot and top.rect().adjusted(HIT, 0, -HIT, 0).contains(x, y):
+            if top is not None and item is not top and item.z <= top.z and not item.anatomy.is_dot and top.rect().adjusted(HIT, 0, -HIT, 0).contains(x, y):
                 continue
             for port in item.anatomy.ports:
                 if item.anatomy.is_dot and port.side == "in":
@@ -516,7 +543,7 @@ class GraphScene(QGraphicsScene):
         return (item, row) if item is not None and row is not None else None
 
     def note_at(self, x: float, y: float) -> str | None:
-        return next((name for name, item in reversed(self.notes.items()) if item.isVisible() and item.rect().contains(x, y)), None)
+        return next((name for name, item in reversed(self.notes.items()) if item.visible and item.rect().contains(x, y)), None)
 
     def group_at(self, x: float, y: float, title_only: bool = True) -> str | None:
         """The smallest group whose title bar, or any part, lies there."""
@@ -525,7 +552,7 @@ class GraphScene(QGraphicsScene):
             rect = item.rect()
             if title_only and not item.group.folded:
                 rect.setHeight(min(TITLE, rect.height()))
-            if item.isVisible() and rect.contains(x, y):
+            if item.visible and rect.contains(x, y):
                 area = item.rect().width() * item.rect().height()
                 if best is None or area < best[0]:
                     best = area, name
@@ -559,6 +586,11 @@ class GraphScene(QGraphicsScene):
         side, _, name = target.name.partition(":")
         item = self.nodes.get(target.id)
         return item.anatomy.port(side, name) if item is not None else None
+
+
+def _touches(item: Item, areas: list[QRectF]) -> bool:
+    reach = item.reach().translated(item.x(), item.y())
+    return any(reach.intersects(area) for area in areas)
 
 
 def _is_color(theme: Theme, name: str | None) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, Qt, QTimer, QVariantAnimation, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, QTimer, QVariantAnimation, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QDragEnterEvent,
@@ -61,9 +61,8 @@ class GraphView(QGraphicsView):
     drawing_requested = Signal(str, str)  # node id, input: a mask is to be painted
 
     def __init__(self, document: CanvasDocument, theme: Theme | None = None, keymap: Keymap | None = None, parent: QWidget | None = None) -> None:
-        self._scene = GraphScene(document, theme or themes.current())
-        super().__init__(self._scene, parent)
-        self._scene.setParent(self)
+        super().__init__(parent)
+        self._scene = GraphScene(document, theme or themes.current(), self)
         self.document = document
         self.keymap = keymap or Keymap()
         self.zoom = 1.0
@@ -86,15 +85,13 @@ class GraphView(QGraphicsView):
         self._rest.timeout.connect(self._come_to_rest)
         self._flight = QVariantAnimation(self)
         self._flight.valueChanged.connect(self._fly)
+        self._scene.screen = self
         self._scene.rebuilt.connect(self._on_rebuilt)
         themes.watch().changed.connect(self.set_theme)
         self._on_rebuilt()
 
     def _set_up(self) -> None:
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.MinimalViewportUpdate)
-        self.setOptimizationFlag(QGraphicsView.OptimizationFlag.DontAdjustForAntialiasing)
-        self.setOptimizationFlag(QGraphicsView.OptimizationFlag.DontSavePainterState)
         self.setTransformationAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
         self.setResizeAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -332,16 +329,43 @@ class GraphView(QGraphicsView):
 
     # -- painting
 
+    def repaint_canvas(self, rect: QRectF | None) -> None:
+        if rect is None:
+            self.viewport().update()
+        else:
+            self.viewport().update(self.viewportTransform().mapRect(rect).toAlignedRect().adjusted(-1, -1, 1, 1))
+
+    def shown_now(self) -> tuple[QTransform, float, int, int] | None:
+        if not self.isVisible():
+            return None
+        return self.viewportTransform(), self._scene.ratio, self.viewport().width(), self.viewport().height()
+
     def paintEvent(self, event: QPaintEvent) -> None:
         self._scene.ratio = self.viewport().devicePixelRatioF()
+        transform = self.viewportTransform()
+        painter = QPainter(self.viewport())
+        painter.setRenderHints(QPainter.RenderHint.TextAntialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        region = event.region()
+        parts = [QRectF(rect) for rect in region] if region.rectCount() <= 6 else [QRectF(event.rect())]
         if self.zoom < self.theme.size["lod_block"]:
-            painter = QPainter(self.viewport())
-            painter.setClipRegion(event.region())
-            self.paint_far(painter, QRectF(event.rect()), self.viewportTransform())
-            painter.end()
+            self.paint_far(painter, QRectF(event.rect()), transform)
         else:
-            super().paintEvent(event)
+            self._paint_near(painter, parts, transform)
+        painter.end()
         self._paint_floating(event)
+
+    def _paint_near(self, painter: QPainter, parts: list[QRectF], transform: QTransform) -> None:
+        painter.resetTransform()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        zoom = transform.m11()
+        dots = self.show_grid and not (self._scene.zooming and zoom < 0.5)
+        for part in parts:
+            painter.fillRect(part, self.theme.color("surface.canvas"))
+            if dots:
+                self._paint_dots(painter, part, transform, zoom)
+        back = transform.inverted()[0]
+        self._scene.paint(painter, [back.mapRect(part) for part in parts], transform)
+        painter.resetTransform()
 
     def _paint_floating(self, event: QPaintEvent) -> None:
         painter: QPainter | None = None
@@ -354,19 +378,6 @@ class GraphView(QGraphicsView):
                 painter.resetTransform()
         if painter is not None:
             painter.end()
-
-    def drawBackground(self, painter: QPainter, rect: QRectF | QRect) -> None:
-        rect = QRectF(rect)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        painter.fillRect(rect, self.theme.color("surface.canvas"))
-        zoom = painter.worldTransform().m11()
-        if not self.show_grid or zoom < 0.25 or (self._scene.zooming and zoom < 0.5):
-            return
-        transform = painter.worldTransform()
-        area = transform.mapRect(rect)
-        painter.resetTransform()
-        self._paint_dots(painter, area, transform, zoom)
-        painter.setWorldTransform(transform)
 
     def _paint_dots(self, painter: QPainter, area: QRectF, transform: QTransform, zoom: float) -> None:
         """Dots every 24, every fourth brighter; the small ones fade out below 50 % zoom."""
@@ -403,11 +414,11 @@ class GraphView(QGraphicsView):
         zoom = transform.m11()
         painter.fillRect(area, theme.color("surface.canvas"))
         shown = transform.inverted()[0].mapRect(area)
-        for group in sorted((g for g in scene.groups.values() if g.isVisible() and g.sceneBoundingRect().intersects(shown)), key=lambda g: g.zValue()):
+        for group in sorted((g for g in scene.groups.values() if g.visible and g.rect().intersects(shown)), key=lambda g: g.z):
             painter.setWorldTransform(QTransform.fromTranslate(group.x(), group.y()) * transform)
-            group.paint(painter, None, None)  # type: ignore[arg-type]
+            group.paint(painter)
         painter.setWorldTransform(transform)
-        scene.links.paint_within(painter, (shown.left(), shown.top(), shown.right(), shown.bottom()), zoom)
+        scene.links.paint_within(painter, [(shown.left(), shown.top(), shown.right(), shown.bottom())], zoom)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setPen(Qt.PenStyle.NoPen)
         blocks: dict[int, list[QRectF]] = {}
@@ -429,7 +440,7 @@ class GraphView(QGraphicsView):
             if item.selected:
                 chosen.append(rect)
         for note in scene.notes.values():
-            if note.isVisible():
+            if note.visible:
                 blocks.setdefault(theme.mix("state.warn", "surface.canvas", 0.3).rgba(), []).append(note.rect())
         for rgba, rects in blocks.items():
             painter.setBrush(themes.color_of(rgba))
@@ -463,9 +474,7 @@ class GraphView(QGraphicsView):
         if scale < self.theme.size["lod_block"]:
             self.paint_far(painter, QRectF(image.rect()), transform)
         else:
-            painter.setWorldTransform(transform)
-            self.drawBackground(painter, area)
-            scene.render(painter, QRectF(image.rect()), area, Qt.AspectRatioMode.IgnoreAspectRatio)
+            self._paint_near(painter, [QRectF(image.rect())], transform)
         painter.end()
         scene.ratio, scene.moving, scene.zooming, scene.bodies.budget = kept
         scene.in_picture = False
