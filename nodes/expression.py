@@ -98,7 +98,7 @@ def evaluate(text: str, names: Mapping[str, Number]) -> Number:
 def _value(part: ast.expr, names: Mapping[str, Number]) -> Number:
     match part:
         case ast.Constant(value=bool() | int() | float() as number):
-            return number
+            return _checked(number)
         case ast.Name(id=name):
             if name in names:
                 return names[name]

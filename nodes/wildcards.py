@@ -93,6 +93,8 @@ class _Choice:
     def text(self, text: str, depth: int) -> str:
         if depth > MAX_DEPTH:
             raise GraphError(f"The choices are nested more than {MAX_DEPTH} deep. Does a list call itself?")
+        if len(text) > MAX_LENGTH:
+            raise GraphError(f"The text has {len(text)} characters; at most {MAX_LENGTH} are possible.", input="text")
         made, place = [], 0
         for match in re.finditer(r"\\([{}|_\\])|\{|__([\w*/. -]+?)__", text):
             if match.start() < place:
@@ -112,7 +114,7 @@ class _Choice:
                     place = end + 1
         made.append(text[place:])
         whole = "".join(made)
-        self.written += len(whole)
+        self.written += len(whole) + 1
         if self.written > MAX_LENGTH * 10 or len(whole) > MAX_LENGTH:
             raise GraphError("The text with its choices grows too long. Does a list call itself?")
         return whole
