@@ -108,10 +108,9 @@ class Apg(Cfg):
         if self.norm > 0:
             length = difference.norm(p=2, dim=dims, keepdim=True)
             difference = difference * (self.norm / length).clamp(max=1)
-        axis = torch.nn.functional.normalize(cond.double(), dim=dims)
-        parallel = (difference.double() * axis).sum(dim=dims, keepdim=True) * axis
-        update = (difference.double() - parallel + self.eta * parallel).to(cond.dtype)
-        return at.predicted(cond + (self.scale - 1) * update)
+        axis = cond / cond.norm(p=2, dim=dims, keepdim=True).clamp_min(1e-12)
+        parallel = (difference * axis).sum(dim=dims, keepdim=True) * axis
+        return at.predicted(cond + (self.scale - 1) * (difference + (self.eta - 1) * parallel))
 
 
 @dataclass(frozen=True)
