@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 a node failed; 2 the graph or the arguments are wrong; 130
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from contextlib import suppress
@@ -269,10 +270,12 @@ def _run(job: Run, registry: Registry, in_worker: bool, json_: bool) -> int:
         return Here(heard, lambda: (registry, standard_cache(registry.folders, packages)))
 
     presses: list[int] = []
+    before: dict[int, Any] = {}
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
         if hasattr(signal, name):
             with suppress(ValueError):  # not the main thread: then nobody presses keys
-                signal.signal(getattr(signal, name), lambda *_: presses.append(1))
+                number = getattr(signal, name)
+                before[number] = signal.signal(number, lambda *_: presses.append(1))
     show: console.Quiet = console.Lines() if json_ else console.Bars() if sys.stderr.isatty() else console.Quiet()
     runner = Runner(events.put, "worker" if in_worker else here, registry.folders)
     runner.submit(job)
@@ -292,7 +295,9 @@ def _run(job: Run, registry: Registry, in_worker: bool, json_: bool) -> int:
                 done = event if isinstance(event, Done) and event.job == job.job else None
     finally:
         show.close()
-    runner.close()
+        runner.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if done.state == "failed" and not show.accepted:
         return WRONG
     return {"done": DONE, "cancelled": STOPPED}.get(done.state, FAILED)
@@ -351,7 +356,10 @@ def _value(place: str, item: Input, text: str) -> Any:
         if item.type == "int":
             return int(text)
         if item.type == "float":
-            return float(text)
+            number = float(text)
+            if math.isfinite(number):
+                return number
+            raise ValueError
         if item.type == "bool":
             return words[text.lower()]
     except (ValueError, KeyError):
@@ -381,7 +389,7 @@ def _close(name: str, known: list[str]) -> str:
     import difflib
 
     folded = {word.lower(): word for word in known}
-    found = difflib.get_close_matches(name.lower(), folded, 3, 0.5)
+    found = difflib.get_close_matches(name.lower(), folded, 3, 0.65)
     return f" Did you mean {' or '.join(repr(folded[word]) for word in found)}?" if found else ""
 
 
@@ -500,10 +508,6 @@ def main() -> None:
     console.ready_streams()
     try:
         app(prog_name="nodegraph")
-    except BrokenPipeError:  # `nodegraph nodes | head`
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        raise SystemExit(DONE) from None
     except Exception as error:
         from nodegraph import logs
         from nodegraph.folders import standard

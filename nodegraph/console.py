@@ -114,7 +114,9 @@ class Bars(Quiet):
             TextColumn("{task.fields[left]}", markup=False),
             TextColumn("{task.fields[note]}", markup=False),
         )
-        self._bars = Progress(*columns, console=self._console, transient=True, refresh_per_second=12)
+        # what goes to stdout is for another program, unless both are the same terminal
+        together = sys.stdout.isatty()
+        self._bars = Progress(*columns, console=self._console, transient=True, refresh_per_second=12, redirect_stdout=together)
         self._bars.start()
         self._task: Any = None
         self._titles: dict[str, str] = {}
