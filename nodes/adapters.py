@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from nodegraph.node import Advanced, File, GraphError, Range, Text, Unit, node
-from nodes.types import Denoiser, TextEncoder
+from nodegraph.node import HEADLESS, Advanced, Context, File, GraphError, Range, Text, Unit, node
+from nodes.types import Denoiser, Image, ImageEncoder, ImagePrompt, IpAdapter, Mask, TextEncoder
 
 Strength = Annotated[float, Range(-10, 10, step=0.05)]
 
@@ -62,6 +62,41 @@ def _blocks(text: str) -> tuple[tuple[str, float], ...]:
         except ValueError:
             raise GraphError(f"'{line}' is not a part of the network and a number, as 'mid_block 0.5'.", input="blocks") from None
     return tuple(found)
+
+
+@node("adapters/image-prompt", title="Image prompt", keywords=("ip adapter", "ipadapter", "reference", "style transfer", "face"))
+def image_prompt(
+    denoiser: Denoiser,
+    adapter: IpAdapter,
+    encoder: ImageEncoder,
+    image: Image,
+    strength: Annotated[float, Range(0, 2, step=0.05)] = 0.7,
+    mask: Mask | None = None,
+    whole: Annotated[bool, Advanced()] = False,
+    ctx: Context = HEADLESS,
+) -> Denoiser:
+    """Let a picture speak beside the words: its subject, its style, its colours. Several can be chained.
+
+    Args:
+        image: One picture, or a batch that counts together.
+        strength: 0.5 to 0.8 leaves room for the words; 1 stays close to the picture.
+        mask: Where it counts; without it, everywhere.
+        whole: Squeeze the whole picture into the square that the encoder sees, in place of its middle.
+    """
+    from nodes.devices import choose
+    from nodes.diffusion import image_prompt as numerics
+    from nodes.models.handles import with_adapter
+    from nodes.models.memory import MODELS
+    from nodes.models.opening import check_family
+
+    if strength == 0:
+        return denoiser
+    check_family(denoiser.handle, adapter.handle, "IP-Adapter")
+    with MODELS.use(encoder.handle, choose(ctx.device)) as model:
+        embeds, blank = numerics.prompt(numerics.look(model, image.pixels, is_cropped=not whole), adapter.handle.kind)
+    shown = ImagePrompt(embeds, blank, None if mask is None else mask.values[:1])
+    handle = with_adapter(denoiser.handle, adapter.handle, strength)
+    return replace(denoiser, handle=handle, image_prompts=(*denoiser.image_prompts, shown))
 
 
 @node("adapters/clip-skip", title="CLIP skip", keywords=("clip set last layer", "stop at clip layer"))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -112,6 +113,8 @@ def sample(
         if variation > 0:
             start = noises.variation(samples.shape, seed, variation_seed, variation)
         told = [_conds(c, family, size) if c is not None else [] for c in (positive, negative)]
+        if denoiser.image_prompts:
+            told = [_with_pictures(conds, denoiser, is_shown) for conds, is_shown in zip(told, (True, False), strict=True)]
         show = previewer(handle.source.path, family.latent)
         last = latent
         kept = _Kept(ctx)
@@ -256,6 +259,18 @@ def _conds(conditioning: Conditioning, family: Any, size: tuple[int, int]) -> li
             )
         made.append(cond)
     return made
+
+
+def _with_pictures(conds: list[Any], denoiser: Denoiser, is_shown: bool) -> list[Any]:
+    """The conditionings with what the image prompt adapters see: their pictures, or nothing for the negative prompt."""
+    import torch
+
+    prompts = denoiser.image_prompts
+    extra: dict[str, Any] = {"image_embeds": [p.embeds if is_shown else p.unconditional for p in prompts]}
+    masks = [p.mask for p in prompts]
+    if any(mask is not None for mask in masks):
+        extra["ip_masks"] = [torch.ones(1, 1, 64, 64) if mask is None else mask for mask in masks]
+    return [replace(cond, extra={**cond.extra, **extra}) for cond in conds]
 
 
 def _region(part: Part, size: tuple[int, int]) -> "Tensor | None":

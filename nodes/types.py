@@ -154,12 +154,13 @@ class Denoiser:
 
 @dataclass(frozen=True, eq=False)
 class ImagePrompt:
-    """An IP-Adapter with the embedding of its picture: embeds [batch, images, ...]; mask [1, 1, h, w] or None."""
+    """What an image prompt adapter is shown, one per adapter of the handle and in the same order.
 
-    model: IpAdapterHandle
+    embeds, unconditional: as `nodes.diffusion.image_prompt.prompt` makes them; mask: [1, 1, height, width] or None for everywhere.
+    """
+
     embeds: Tensor
-    unconditional: Tensor | None = None
-    strength: float = 1.0
+    unconditional: Tensor
     mask: Tensor | None = None
 
 
