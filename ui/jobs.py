@@ -13,6 +13,7 @@ from PySide6.QtGui import QImage
 from nodegraph.errors import Problem
 from nodegraph.graph import Graph
 from nodegraph.messages import Frame
+from ui.canvas.model import RunState
 
 if TYPE_CHECKING:
     from ui.document import Document
@@ -116,6 +117,7 @@ class Job:
     ran: int = 0
     cached: int = 0
     touched: set[str] = field(default_factory=set)
+    before: dict[str, RunState] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:

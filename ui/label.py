@@ -36,6 +36,10 @@ class ElidedLabel(Label):
         self._whole = text
         self._fit()
 
+    def setFixedWidth(self, width: int) -> None:  # noqa: N802
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        super().setFixedWidth(width)
+
     def whole(self) -> str:
         return self._whole
 

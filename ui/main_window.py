@@ -49,6 +49,7 @@ SIDE_WIDTH: Final = 280
 NARROW: Final = 1500
 LAYOUT_VERSION: Final = 1
 LEFT, RIGHT, BOTTOM = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
+CANVAS_HINT: Final = "Drag: select|Middle drag: pan|Right-click: menu|Tab: add a node|M: mute|Ctrl B: bypass|H: fold"
 SIDE_PAGES: Final = ("models", "pictures", "templates", "outline", "history", "problems")
 
 
@@ -72,6 +73,9 @@ class MainWindow(QMainWindow):
         self._kept_docks: list[Dock] | None = None
         self._queue_inside = False
         self._last_failed: Job | None = None
+        self._sized = False
+        self._troubles: list[Trouble] = []
+        self.runs.output = str(folders.output)
         self.setWindowTitle("Nodegraph")
         self.setAcceptDrops(True)
         self.setMinimumSize(760, 480)
@@ -375,6 +379,7 @@ class MainWindow(QMainWindow):
             self.canvases.setCurrentWidget(self.views[document])
             self.show_workspace("graph")
             self.views[document].setFocus()
+            self.status.hints.set_hint(CANVAS_HINT)
             self._show_empty(document)
         self._show_saved()
         self._show_run()
@@ -583,7 +588,7 @@ class MainWindow(QMainWindow):
 
     def _frame_looked(self, kept: Kept | None) -> None:
         if kept is not None:
-            self.viewer.show_picture(kept.image, f"Step {kept.step}")
+            self.viewer.show_picture(kept.image, f"Step {kept.step}", estimate=True)
 
     def _branch(self, take: Take, kept: Kept) -> None:
         from ui.branching import branch
@@ -685,7 +690,7 @@ class MainWindow(QMainWindow):
             page = ProblemsPanel()
             page.show_wanted.connect(self.show_node)
             page.log_wanted.connect(lambda file: self.show_log(Path(file)))
-            page.show_troubles(getattr(self, "_troubles", []), self.document)
+            page.show_troubles(self._troubles, self.document)
         elif name == "outline":
             page = Outline()
             page.show_wanted.connect(self.show_node)
@@ -835,6 +840,9 @@ class MainWindow(QMainWindow):
         elif self._welcome is not None and self.stack.currentWidget() is self._welcome:
             self.stack.setCurrentWidget(self.canvases)
             self._dim_docks(False)
+            if not self._sized:
+                self._sized = True
+                QTimer.singleShot(0, self._size_docks)
         shown = self._welcome is not None and self.stack.currentWidget() is self._welcome
         self.rail.setVisible(not shown)
         self.tab_row.setVisible(not shown)
@@ -916,9 +924,7 @@ class MainWindow(QMainWindow):
             self.resize(min(1920, screen.width()), min(1200, screen.height()))
         restored = bool(layout) and self.restoreState(QByteArray.fromBase64(layout.encode()), LAYOUT_VERSION)
         self.side.hide()
-        if not restored:
-            self._size_docks()
-            QTimer.singleShot(0, self._size_docks)
+        self._sized = restored
 
     def _remember_layout(self) -> None:
         self.show_welcome(False)

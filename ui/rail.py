@@ -89,6 +89,10 @@ class Rail(QToolBar):
         column.addStretch(1)
         for name, icon, tip in FOOT:
             column.addWidget(self._make(name, icon, tip, name != "problems"))
+        layout = self.layout()
+        if layout is not None:
+            layout.setContentsMargins(0, 0, 1, 0)
+            layout.setSpacing(0)
         self.addWidget(inside)
 
     def _make(self, name: str, icon: str, tip: str, quiet: bool) -> RailButton:

@@ -28,6 +28,17 @@ from ui.threads import Courier, background
 
 TICK_MS: Final = 33
 OVER_KEPT: Final = 200
+FRAMES_BETWEEN: Final = 64
+"""Frames that came between two deliveries and go to the timeline alone; the last is shown."""
+
+
+class _Passed:
+    """Progress that a newer one has overtaken: only its frame still counts."""
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: m.Progress) -> None:
+        self.event = event
 
 
 class RunnerLike(Protocol):
@@ -65,10 +76,12 @@ class Runs(QObject):
         self._take_count = 0
         self._open_takes: dict[tuple[str, str], Take] = {}
         self.device = ""
+        self.output = ""  # where pictures go; "" is the user's folder
         self._courier = Courier(self)
         self._lock = threading.Lock()
         self._inbox: list[Any] = []
         self._called = False
+        self._passed = 0
         self._clock = QElapsedTimer()
         self._clock.start()
         self._last = -TICK_MS
@@ -195,7 +208,7 @@ class Runs(QObject):
 
         def ready(text: str) -> None:
             if self.current is job:
-                self._ask(m.Run(job.id, text, job.targets, job.base, "", device, cache, size, job.title))
+                self._ask(m.Run(job.id, text, job.targets, job.base, self.output, device, cache, size, job.title))
 
         background().run(lambda: dumps(graph), ready, lambda error: self._deliver_now([m.Failed(job.id, "", str(error)), m.Done(job.id, "failed")]))
 
@@ -212,9 +225,17 @@ class Runs(QObject):
         with self._lock:
             if isinstance(event, m.Progress) and self._inbox:
                 last = self._inbox[-1]
-                if isinstance(last, m.Progress) and (last.job, last.node) == (event.job, event.node) and (last.frame is None or event.frame is not None):
+                same = isinstance(last, m.Progress) and (last.job, last.node) == (event.job, event.node)
+                if same and (last.frame is None or self._passed < FRAMES_BETWEEN):
+                    if last.frame is not None:
+                        self._passed += 1
+                        self._inbox[-1] = _Passed(last)
+                        self._inbox.append(event)
+                    else:
+                        self._inbox[-1] = event
+                elif same and event.frame is not None:
                     self._inbox[-1] = event
-                else:
+                elif not same:
                     self._inbox.append(event)
             else:
                 self._inbox.append(event)
@@ -234,12 +255,15 @@ class Runs(QObject):
         self._last = self._clock.elapsed()
         with self._lock:
             events, self._inbox = self._inbox, []
-            self._called = False
+            self._called, self._passed = False, 0
         self._deliver_now(events)
 
     def _deliver_now(self, events: Iterable[Any]) -> None:
         changed: dict[str, Job] = {}
         for event in events:
+            if isinstance(event, _Passed):
+                self._on_passed(event.event)
+                continue
             job = self.current if self.current is not None and getattr(event, "job", None) == self.current.id else None
             handler = getattr(self, "_on_" + m.kind_of(event), None)
             if handler is not None and (job is not None or not hasattr(event, "job")):
@@ -273,6 +297,7 @@ class Runs(QObject):
         order = order_of(job.graph, job.targets, job.document.specs if job.document else {})
         for place, path in enumerate(order, 1):
             old = self._state(job, path)
+            job.before[path] = old
             self._set(job, path, RunState("queued", place=place, preview=old.preview, shapes=old.shapes))
         self._flush()
 
@@ -306,7 +331,12 @@ class Runs(QObject):
             job.thumbnail = image
             self._keep(job, event.node, Kept(done, total, event.sigma, image))
 
-    def _keep(self, job: Job, node: str, kept: Kept) -> None:
+    def _on_passed(self, event: m.Progress) -> None:
+        job = self.current
+        if job is not None and job.id == event.job and event.frame is not None:
+            self._keep(job, event.node, Kept(round(event.done), round(event.total), event.sigma, qimage(event.frame)), tell=False)
+
+    def _keep(self, job: Job, node: str, kept: Kept, tell: bool = True) -> None:
         take = self._open_takes.get((job.id, node))
         if take is None:
             self._take_count += 1
@@ -320,8 +350,9 @@ class Runs(QObject):
                 break
             if len(self.takes) > 1 and all(len(one.frames) <= 2 for one in self.takes[:-1]):
                 self.takes.pop(0)
-        self.frame.emit(take, kept)
-        self.take_changed.emit(take)
+        if tell:
+            self.frame.emit(take, kept)
+            self.take_changed.emit(take)
 
     def _on_finished(self, event: m.Finished, job: Job) -> None:
         old = self._state(job, event.node)
@@ -386,9 +417,15 @@ class Runs(QObject):
         job.ran, job.cached, job.eta = event.ran, event.cached, None
         for path in job.touched:
             old = self._state(job, path)
-            if old.state in ("queued", "running"):
-                kind = "done" if event.state == "done" and old.state == "running" else "idle"
-                self._set(job, path, RunState(kind, preview=old.preview, seconds=old.seconds, shapes=old.shapes))
+            if old.state not in ("queued", "running"):
+                continue
+            was = job.before.get(path, RunState())
+            if old.state == "running" and event.state == "done":
+                self._set(job, path, RunState("done", preview=old.preview, seconds=old.seconds, shapes=old.shapes))
+            elif old.state == "queued" and was.state in ("done", "cached"):  # nothing had to be asked of it
+                self._set(job, path, replace(was, state="cached" if event.state == "done" else was.state))
+            else:
+                self._set(job, path, RunState("idle", preview=old.preview, shapes=old.shapes))
         for key in [key for key in self._open_takes if key[0] == job.id]:
             self._open_takes.pop(key).over = True
         self.current = None

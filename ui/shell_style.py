@@ -8,11 +8,7 @@ from ui.stylesheet import css
 from ui.theme import Theme
 
 SHEET = """
-QToolButton[kind="space"] { color: $text.secondary; padding: 0 9px; border-radius: 6px; font-weight: 500; }
-QToolButton[kind="space"]:hover { background: $surface.hover; color: $text.primary; }
-QToolButton[kind="space"]:checked { background: $surface.hover; color: $text.primary; }
-QToolButton[kind="space"]:focus, QToolButton[kind="segment"]:focus, QToolButton[kind="take"]:focus { border: 1px solid $line.focus; }
-QToolButton[kind="segment"] { color: $text.secondary; font-size: 11px; font-weight: 500; padding: 0 7px; border-radius: 4px; }
+QToolButton[kind="segment"] { color: $text.secondary; font-size: 11px; font-weight: 500; padding: 0 4px; border-radius: 4px; }
 QToolButton[kind="segment"]:checked { background: $surface.hover; color: $text.primary; }
 QToolButton[kind="take"] { color: $text.secondary; padding: 2px 6px; }
 QToolButton[kind="chip"] { color: $text.secondary; background: $surface.field; border-radius: 13px; padding: 0 12px; font-size: 11px; font-weight: 500; }

@@ -83,7 +83,12 @@ class Theme:
         return found
 
     def mix(self, over: str | QColor, under: str | QColor, share: float) -> QColor:
-        """`share` of one colour over another, as a painter would blend them."""
+        """`share` of one colour over another, as a painter would blend them. Do not change what you get."""
+        if isinstance(over, str) and isinstance(under, str):
+            key = (over + "|" + under, share)
+            if key not in self._colors:
+                self._colors[key] = self.mix(self.color(over), self.color(under), share)
+            return self._colors[key]
         a = over if isinstance(over, QColor) else self.color(over)
         b = under if isinstance(under, QColor) else self.color(under)
         parts = zip((a.red(), a.green(), a.blue()), (b.red(), b.green(), b.blue()), strict=True)

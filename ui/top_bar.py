@@ -6,7 +6,7 @@ import sys
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetricsF, QPainter, QPainterPath, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QMenuBar, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QMenuBar, QSizePolicy, QWidget
 
 from ui import theme
 from ui.label import Label, hair
@@ -88,6 +88,35 @@ class SearchField(QAbstractButton):
         painter.end()
 
 
+class SpaceButton(QAbstractButton):
+    """One workspace: icon 16, word, on a lighter ground when it is the one shown."""
+
+    def __init__(self, text: str, icon: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._icon = icon
+        self.setText(text)
+        self.setAccessibleName(text)
+        self.setCheckable(True)
+        self.setFixedSize(round(theme.metrics("body", 500).horizontalAdvance(text)) + 40, 26)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        now = theme.current()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        on = self.isChecked()
+        if on or self.underMouse() or self.hasFocus():
+            painter.setPen(now.color("line.focus") if self.hasFocus() else Qt.PenStyle.NoPen)
+            painter.setBrush(now.color("surface.hover") if on else now.color("surface.hover", 0.5) if self.underMouse() else Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(QRectF(0.5, 0.5, self.width() - 1, 25), 6, 6)
+        theme.draw_icon(painter, self._icon, QRectF(9, 5, 16, 16), now.color("text.primary" if on else "text.tertiary"))
+        painter.setFont(theme.font("body", 500))
+        painter.setPen(now.color("text.primary" if on else "text.secondary"))
+        painter.drawText(QPointF(30, 13 + theme.metrics("body", 500).capHeight() / 2), self.text())
+        painter.end()
+
+
 class BarButton(QAbstractButton):
     """Run or Stop: an icon, a word and its keys."""
 
@@ -164,17 +193,9 @@ class TopBar(QWidget):
             line.setFixedHeight(16)
             row.addWidget(line, 0, Qt.AlignmentFlag.AlignVCenter)
             row.addSpacing(10)
-        self._spaces: dict[str, QToolButton] = {}
+        self._spaces: dict[str, SpaceButton] = {}
         for name, title, icon in WORKSPACES:
-            made = QToolButton()
-            made.setProperty("kind", "space")
-            made.setText(title)
-            made.setIcon(theme.icon(icon, "text.tertiary", "text.primary"))
-            made.setIconSize(QSize(16, 16))
-            made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            made.setCheckable(True)
-            made.setFixedHeight(26)
-            made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            made = SpaceButton(title, icon)
             made.clicked.connect(lambda _checked=False, name=name: self._choose(name))
             self._spaces[name] = made
             row.addWidget(made)

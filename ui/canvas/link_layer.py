@@ -134,6 +134,7 @@ class LinkLayer:
                 self.wires[link] = self._by_key[wire.key] = wire
                 for node in (link.source, link.target):
                     self._by_node.setdefault(node, set()).add(wire)
+                self._grid.add(wire.key, wire.bounds)
                 self._place(wire)
                 self._repaint(wire)
 
@@ -174,7 +175,6 @@ class LinkLayer:
         for wire in wires:
             if not many:
                 self._repaint(wire)
-            self._grid.remove(wire.key, wire.bounds)
             self._place(wire)
             if not many:
                 self._repaint(wire)
@@ -186,13 +186,12 @@ class LinkLayer:
         """Nodes moved together: links among them keep their shape, the others are drawn anew."""
         self.revision += 1
         for wire in self.wires_of(ids):
-            self._grid.remove(wire.key, wire.bounds)
             if wire.link.source in ids and wire.link.target in ids and not wire.hidden:
                 wire.path.translate(dx, dy)
                 wire.line.translate(dx, dy)
-                a, b, c, d = wire.bounds
+                a, b, c, d = before = wire.bounds
                 wire.bounds, wire.points = (a + dx, b + dy, c + dx, d + dy), None
-                self._grid.add(wire.key, wire.bounds)
+                self._grid.move(wire.key, before, wire.bounds)
             else:
                 self._place(wire)
         self._scene.repaint_all()
@@ -201,6 +200,7 @@ class LinkLayer:
         link = wire.link
         source, target = self._scene.anchor(link.source, "out", link.output), self._scene.anchor(link.target, "in", link.input)
         wire.points = None
+        before = wire.bounds
         wire.seen = source is not None and target is not None
         if source is None or target is None:
             wire.path, wire.bounds = QPainterPath(), (0.0, 0.0, 0.0, 0.0)
@@ -215,7 +215,7 @@ class LinkLayer:
                 wire.bounds = (min(left, target.x - room), top - 12, max(right, source.x + room), bottom + 12)
             wire.kind = self._scene.theme.port_kind(self._scene.ports.link_type(link))
             wire.strength = self._scene.link_strength(link)
-        self._grid.add(wire.key, wire.bounds)
+        self._grid.move(wire.key, before, wire.bounds)
 
     def restyle(self, ids: Iterable[str] | None = None) -> None:
         """Strength and colour anew, of the links of some nodes or of all."""
@@ -348,12 +348,12 @@ class LinkLayer:
 
     def _paint_straight(self, painter: QPainter, theme: Theme, wires: list[Wire]) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        groups: dict[int, list[QLineF]] = {}
+        groups: dict[tuple[str, float], list[QLineF]] = {}
         for wire in wires:
             if not wire.hidden:
-                groups.setdefault(self._color(theme, wire), []).append(wire.line)
-        for color, lines in groups.items():
-            painter.setPen(_pen(color, 0, True))
+                groups.setdefault((wire.kind, round(self._alpha(theme, wire), 2)), []).append(wire.line)
+        for (kind, alpha), lines in groups.items():  # opaque: blending single pixels costs four times as much
+            painter.setPen(_pen(theme.mix("port." + kind, "surface.canvas", alpha).rgba(), 0, True))
             painter.drawLines(lines)
 
     def _paint_hairlines(self, painter: QPainter, theme: Theme, wires: list[Wire], zoom: float, width: float) -> None:

@@ -73,6 +73,9 @@ class Minimap(Floating):
             self._later.start()
 
     def _redraw(self) -> None:
+        if self._view.graph_scene.moving:
+            self._later.start()
+            return
         self._blocks = None
         self.update()
 

@@ -213,8 +213,10 @@ class NodeItem(CachedItem):
         scale = zoom * scene.ratio
         detail = zoom >= theme.size["lod_full"] - 1e-3
         running = look.run.state == "running"
+        inside = QRectF(self._x, self._y, look.anatomy.width, look.anatomy.height)
+        rim = not all(inside.contains(area) for area in scene.areas)  # a preview tick touches the inside only
         box = snapped(0, 0, look.anatomy.width, look.anatomy.height, scale)
-        if running:
+        if running and rim:
             patch("halo", theme.name, scale_step(scale)).paint(painter, box)
         self.blit_still(painter, theme, transform, scale, detail)
         if look.anatomy.preview is not None and not look.anatomy.folded:
@@ -227,7 +229,7 @@ class NodeItem(CachedItem):
         if look.run.state == "failed" and look.run.message and detail:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             paint_error(painter, theme, look.anatomy, look.run.message)
-        if self.selected:
+        if self.selected and rim:
             patch("ring", theme.name, scale_step(scale)).paint(painter, box)
 
     def size(self) -> tuple[float, float]:

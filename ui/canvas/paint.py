@@ -219,6 +219,7 @@ class NinePatch:
         edge = math.ceil((margin + corner) * scale)
         side = 2 * edge + 2
         self._edge, self._side = edge, side
+        self._kept: dict[tuple[int, int], tuple[QPixmap, QPixmap, QPixmap]] = {}
         self._pixmap = QPixmap(side, side)
         self._pixmap.fill(Qt.GlobalColor.transparent)
         painter = QPainter(self._pixmap)
@@ -230,17 +231,38 @@ class NinePatch:
 
     def paint(self, painter: QPainter, rect: QRectF) -> None:
         """Paint around `rect`, in the painter's units; sharp when the painter draws at this patch's scale."""
-        edge, unit, pixmap = self._edge, self._edge / self._scale, self._pixmap
+        unit = self._edge / self._scale
         x0, y0 = rect.left() - self._margin, rect.top() - self._margin
-        x3, y3 = rect.right() + self._margin, rect.bottom() + self._margin
-        xs, ys = (x0, x0 + unit, x3 - unit, x3), (y0, y0 + unit, y3 - unit, y3)
-        cut = (0, edge, edge + 2, self._side)
-        for i in range(3):
-            for j in range(3):
-                if i == 1 and j == 1:
-                    continue
-                target = QRectF(xs[i], ys[j], xs[i + 1] - xs[i], ys[j + 1] - ys[j])
-                painter.drawPixmap(target, pixmap, QRectF(cut[i], cut[j], cut[i + 1] - cut[i], cut[j + 1] - cut[j]))
+        width, height = rect.width() + 2 * self._margin, rect.height() + 2 * self._margin
+        top, middle, bottom = self._strips(max(2 * self._edge + 2, round(width * self._scale)), max(2 * self._edge + 2, round(height * self._scale)))
+        painter.drawPixmap(QRectF(x0, y0, width, unit), top, QRectF(top.rect()))
+        painter.drawPixmap(QRectF(x0, y0 + height - unit, width, unit), bottom, QRectF(bottom.rect()))
+        for k, left in enumerate((x0, x0 + width - unit)):
+            source = QRectF(k * self._edge, 0, self._edge, middle.height())
+            painter.drawPixmap(QRectF(left, y0 + unit, unit, height - 2 * unit), middle, source)
+
+    def _strips(self, width: int, height: int) -> tuple[QPixmap, QPixmap, QPixmap]:
+        """Top, both sides and bottom at a size in device px, so that painting needs no stretching; the last few sizes are kept."""
+        found = self._kept.get((width, height))
+        if found is None:
+            edge, side, cut = self._edge, self._side, self._pixmap
+            top, bottom, middle = QPixmap(width, edge), QPixmap(width, edge), QPixmap(2 * edge, max(1, height - 2 * edge))
+            for made, y in ((top, 0), (bottom, side - edge)):
+                made.fill(Qt.GlobalColor.transparent)
+                painter = QPainter(made)
+                painter.drawPixmap(0, 0, cut, 0, y, edge, edge)
+                painter.drawPixmap(QRectF(edge, 0, width - 2 * edge, edge), cut, QRectF(edge, y, 2, edge))
+                painter.drawPixmap(width - edge, 0, cut, side - edge, y, edge, edge)
+                painter.end()
+            middle.fill(Qt.GlobalColor.transparent)
+            painter = QPainter(middle)
+            painter.drawPixmap(QRectF(0, 0, edge, middle.height()), cut, QRectF(0, edge, edge, 2))
+            painter.drawPixmap(QRectF(edge, 0, edge, middle.height()), cut, QRectF(side - edge, edge, edge, 2))
+            painter.end()
+            if len(self._kept) >= 12:
+                self._kept.pop(next(iter(self._kept)))
+            found = self._kept[width, height] = (top, middle, bottom)
+        return found
 
 
 def _shadow(theme: Theme, radius: float, reach: int, drop: float, strength: float) -> Callable[[QPainter, QRectF], None]:

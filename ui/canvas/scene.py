@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from PySide6.QtCore import QObject, QPointF, QRectF, QTimer, Signal
@@ -57,6 +56,7 @@ class GraphScene(QObject):
         self.focus_links = False
         self.in_picture = False  # a picture of the graph is being made: nothing may be left for later
         self.seen = QRectF()  # what the view shows
+        self.areas: list[QRectF] = []  # of the canvas that are being painted
         self.screen: Screen | None = None
         self.family: Callable[[Node], str | None] = lambda node: None
         self.missing_files: Callable[[Node], frozenset[str]] = lambda node: NONE
@@ -158,7 +158,7 @@ class GraphScene(QObject):
         found: dict[str, tuple[float, float]] = {}
         for name in names:
             item, node = self.nodes.get(name), nodes.get(name)
-            if item is None or node is None or node.values is not item.node.values or replace(item.node, position=node.position) != node:
+            if item is None or node is None or not _same_but_place(item.node, node):
                 continue
             x, y = item.corner(node.position)
             anchor = self._boxes[name]
@@ -232,8 +232,9 @@ class GraphScene(QObject):
         old = self._boxes.get(name)
         if old != box:
             if old is not None:
-                self._grid.remove(number, old)
-            self._grid.add(number, box)
+                self._grid.move(number, old, box)
+            else:
+                self._grid.add(number, box)
             self._boxes[name] = box
 
     def _drop_node(self, name: str) -> None:
@@ -390,6 +391,7 @@ class GraphScene(QObject):
     def paint(self, painter: QPainter, areas: list[QRectF], transform: QTransform) -> None:
         """Everything that touches some areas of the canvas, from the back to the front."""
         zoom = transform.m11()
+        self.areas = areas
         behind: list[Item] = [group for group in self.groups.values() if group.visible]
         notes: list[Item] = [note for note in self.notes.values() if note.visible]
         behind = [item for item in (*behind, *notes) if _touches(item, areas)]
@@ -586,6 +588,15 @@ class GraphScene(QObject):
         side, _, name = target.name.partition(":")
         item = self.nodes.get(target.id)
         return item.anatomy.port(side, name) if item is not None else None
+
+
+def _same_but_place(a: Node, b: Node) -> bool:
+    """Whether two states of a node look the same elsewhere. May say no to equals."""
+    return (
+        a.values is b.values
+        and a.extra is b.extra
+        and (a.type, a.title, a.size, a.mode, a.folded, a.pinned, a.color, a.version) == (b.type, b.title, b.size, b.mode, b.folded, b.pinned, b.color, b.version)
+    )
 
 
 def _touches(item: Item, areas: list[QRectF]) -> bool:

@@ -134,6 +134,13 @@ class Grid:
         for cell in self._cells(bounds):
             self._boxes[cell].discard(key)
 
+    def move(self, key: int, before: Bounds, after: Bounds) -> None:
+        """The box went elsewhere; most moves stay in the same cells."""
+        c = self._cell
+        if any(int(a // c) != int(b // c) for a, b in zip(before, after, strict=True)):
+            self.remove(key, before)
+            self.add(key, after)
+
     def near(self, bounds: Bounds) -> set[int]:
         """Keys whose boxes may touch these bounds."""
         c, found = self._cell, set[int]()

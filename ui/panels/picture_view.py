@@ -58,6 +58,7 @@ class PictureView(QWidget):
         self._small: tuple[float, QPixmap] | None = None
         self.channel: Channel = "RGB"
         self.grid = True
+        self.is_estimate = False  # a small picture that stands for a large one: always smooth, no pixels to be counted
         self.margin = 12.0
         self._drag: QPointF | None = None
         self.setMouseTracking(True)
@@ -152,9 +153,9 @@ class PictureView(QWidget):
         if zoom < 0.5:
             painter.drawPixmap(rect, self._scaled(rect), QRectF(self._scaled(rect).rect()))
         else:
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, zoom < 3)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, zoom < 3 or self.is_estimate)
             painter.drawPixmap(rect, self._pixmap(), QRectF(self._image.rect()))
-        if self.grid and zoom >= GRID_FROM:
+        if self.grid and zoom >= GRID_FROM and not self.is_estimate:
             self._paint_grid(painter, rect, zoom / self.devicePixelRatioF())
 
     def _pixmap(self) -> QPixmap:

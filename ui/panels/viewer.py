@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QDrag, QGuiApplication, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QApplication, QHBoxLayout, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from ui import theme
 from ui.canvas.model import RunState
@@ -93,6 +93,7 @@ def segment(words: str, tip: str, checkable: bool = True) -> QToolButton:
     made.setToolTip(tip)
     made.setAccessibleName(tip)
     made.setFixedHeight(22)
+    made.setMinimumWidth(round(theme.metrics("small", 500).horizontalAdvance(words)) + 14)
     made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return made
 
@@ -185,7 +186,7 @@ class Viewer(QWidget):
         self._fit.clicked.connect(self.view.fit)
         self._one.clicked.connect(self.view.actual)
         self._zoom = Label("", "value")
-        self._zoom.setFixedWidth(48)
+        self._zoom.setFixedWidth(44)
         self._zoom.setAlignment(Qt.AlignmentFlag.AlignCenter)
         row.addWidget(self._fit)
         row.addWidget(self._one)
@@ -196,6 +197,7 @@ class Viewer(QWidget):
             made = segment(words, tip)
             made.setChecked(words == "RGB")
             made.clicked.connect(lambda _checked=False, words=words: self.set_channel(words))
+            made.setFixedWidth(34 if words == "RGB" else 22)
             self._channels[words] = made
             row.addWidget(made)
         row.addWidget(_mark())
@@ -211,8 +213,8 @@ class Viewer(QWidget):
             row.addWidget(made)
         self._size = Label("", "value")
         self._size.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self._size.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        row.addWidget(self._size, 1)
+        row.addStretch(1)
+        row.addWidget(self._size)
         return bar
 
     # -- what is shown
@@ -250,9 +252,10 @@ class Viewer(QWidget):
         self._shown = Shown(node, document.name_of(node))
         self._show_state(document.states[node])
 
-    def show_picture(self, image: QImage, name: str, path: str = "") -> None:
+    def show_picture(self, image: QImage, name: str, path: str = "", estimate: bool = False) -> None:
         """Show a picture of an earlier run."""
         self._shown = Shown("", name, path)
+        self.view.is_estimate = estimate
         self.view.show_image(image)
         self.plate.show_state(None)
         self._show_facts()
@@ -301,6 +304,7 @@ class Viewer(QWidget):
 
     def _show_state(self, state: RunState) -> None:
         if state.preview is not None and state.preview.cacheKey() != self.view.image.cacheKey():
+            self.view.is_estimate = state.sigma is not None
             self.view.show_image(state.preview)
         self.plate.show_state(state)
         self._place()
