@@ -16,6 +16,7 @@ import struct
 import time
 import zlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +26,13 @@ from nodegraph.errors import GraphError
 from nodegraph.graph import SUBGRAPH, Graph, Group, Link, Node, Note, Subgraph, SubgraphInput, SubgraphOutput
 
 if TYPE_CHECKING:
+    from nodegraph.node import Upgrade
     from nodegraph.registry import Registry
 
 FORMAT = 1
 MAX_BYTES = 32 * 2**20
 MAX_DEPTH = 64
+MIN_INT, MAX_INT = -(2**63), 2**64 - 1
 MAX_NODES = 50_000
 MAX_LINKS = 500_000
 MAX_STRING = 8 * 2**20
@@ -81,10 +84,14 @@ def read_text(path: Path) -> bytes:
                 return text
             file.seek(0)
             return file.read(MAX_BYTES + 1)
+    except GraphError:
+        raise
     except FileNotFoundError:
         raise GraphFileError(f"There is no file '{path}'.") from None
     except OSError as error:
         raise GraphFileError(f"Cannot read '{path}': {error.strerror or error}.") from error
+    except ValueError:  # a zero byte, half a surrogate pair
+        raise GraphFileError(f"There is no file {str(path)!a}: no file can have this name.") from None
 
 
 def parse(text: bytes | str, name: str = "This file", newer: bool = False) -> Graph:
@@ -101,11 +108,8 @@ def parse(text: bytes | str, name: str = "This file", newer: bool = False) -> Gr
         )
     graph = _read_graph(tree, name, "")
     definitions = {key: _read_subgraph(value, name, f"subgraphs.{key}") for key, value in _object(tree, "subgraphs", name, "").items()}
-    meta = dict(_object(tree, "meta", name, ""))
-    unknown = {key: value for key, value in tree.items() if key not in _GRAPH_FIELDS}
-    if unknown:
-        meta["unknown"] = unknown
-    return replace(graph, subgraphs=definitions, meta=meta)
+    extra = {key: value for key, value in tree.items() if key not in _GRAPH_FIELDS}
+    return replace(graph, subgraphs=definitions, meta=dict(_object(tree, "meta", name, "")), extra=extra)
 
 
 class _Object(dict[str, Any]):
@@ -140,33 +144,45 @@ def _parse_json(text: bytes | str, name: str) -> Any:
         raise GraphFileError(f"'{name}' is nested too deeply to be a graph.") from None
     except ValueError:  # an integer of thousands of digits
         raise GraphFileError(f"'{name}' has a number that is too long.") from None
-    waiting: list[tuple[Any, str, int]] = [(tree, "", 0)]
+    waiting: list[tuple[Any, _Place, int]] = [(tree, None, 0)]
     while waiting:
         value, place, depth = waiting.pop()
         kind = type(value)
         if kind is str:
             if len(value) > MAX_STRING or not (value.isascii() or _is_unicode(value)):
-                raise GraphFileError(f"'{name}': the text at {place or 'the top'} is too long or not valid Unicode.")
+                raise GraphFileError(f"'{name}': the text at {_shown(place)} is too long or not valid Unicode.")
         elif kind is float:
             if not math.isfinite(value):
-                raise GraphFileError(f"'{name}': the number at {place} is too large.")
+                raise GraphFileError(f"'{name}': the number at {_shown(place)} is too large.")
         elif kind is int:
-            if not -(2**63) <= value < 2**64:
-                raise GraphFileError(f"'{name}': the number at {place} is too large.")
+            if not MIN_INT <= value <= MAX_INT:
+                raise GraphFileError(f"'{name}': the number at {_shown(place)} is too large.")
         elif kind is _NotANumber:
-            raise GraphFileError(f"'{name}': {value} at {place} is not a number that a graph may hold.")
+            raise GraphFileError(f"'{name}': {value} at {_shown(place)} is not a number that a graph may hold.")
         elif kind is list:
-            waiting += [(item, f"{place}[{i}]", depth + 1) for i, item in enumerate(value)]
+            waiting += [(item, (place, i), depth + 1) for i, item in enumerate(value)]
         elif kind is _Object:
             if value.duplicate is not None:
-                raise GraphFileError(f"'{name}': '{_short(value.duplicate)}' stands twice at {place or 'the top'}.")
+                raise GraphFileError(f"'{name}': '{_short(value.duplicate)}' stands twice at {_shown(place)}.")
             for key, item in value.items():
                 if not key.isascii() and not _is_unicode(key):
-                    raise GraphFileError(f"'{name}': a name at {place or 'the top'} is not valid Unicode.")
-                waiting.append((item, f"{place}.{key}" if place else key, depth + 1))
+                    raise GraphFileError(f"'{name}': a name at {_shown(place)} is not valid Unicode.")
+                waiting.append((item, (place, key), depth + 1))
         if depth > MAX_DEPTH:
-            raise GraphFileError(f"'{name}' is nested too deeply at {place[:80]}.")
+            raise GraphFileError(f"'{name}' is nested too deeply at {_shown(place)}.")
     return tree
+
+
+_Place = tuple["_Place", str | int] | None
+"""Where a value stands: the place of what holds it, and its name or number there. Put into words only when something is wrong."""
+
+
+def _shown(place: _Place) -> str:
+    words: list[str] = []
+    while place is not None:
+        place, part = place
+        words.append(f"[{part}]" if isinstance(part, int) else f".{_short(part)}")
+    return "".join(reversed(words)).lstrip(".")[:200] or "the top"
 
 
 def _is_unicode(text: str) -> bool:
@@ -178,11 +194,16 @@ def _is_unicode(text: str) -> bool:
 
 
 def _short(value: Any) -> str:
-    return str(value)[:80]
+    text = str(value)[:80]
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _wrong(name: str, place: str, expected: str) -> GraphFileError:
-    return GraphFileError(f"'{name}': {place.lstrip('.')} must be {expected}.")
+    return GraphFileError(f"'{name}': {_short_place(place)} must be {expected}.")
+
+
+def _short_place(place: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in place.lstrip(".")[:200])
 
 
 def _object(tree: Mapping[str, Any], key: str, name: str, place: str) -> dict[str, Any]:
@@ -205,6 +226,13 @@ def _numbers(value: Any, count: int, name: str, place: str) -> tuple[float, ...]
     return tuple(float(v) for v in value)
 
 
+def _switch(raw: Mapping[str, Any], key: str, name: str, place: str) -> bool:
+    value = raw.get(key, False)
+    if not isinstance(value, bool):
+        raise _wrong(name, f"{place}.{key}", "true or false")
+    return value
+
+
 def _words(value: Any, name: str, place: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise _wrong(name, place, "text")
@@ -224,7 +252,8 @@ def _read_graph(tree: Mapping[str, Any], name: str, place: str) -> Graph:
         link = Link(*raw)
         for end in (link.source, link.target):
             if end not in nodes:
-                raise GraphFileError(f"'{name}': {place.lstrip('.')}links[{i}] leads to '{_short(end)}', and there is no such node.")
+                where = _short_place(f"{place}.links[{i}]")
+                raise GraphFileError(f"'{name}': {where} leads to '{_short(end)}', and there is no such node.")
         if link not in seen:
             seen.add(link)
             incoming.setdefault(link.target, []).append(link)
@@ -245,8 +274,8 @@ def _read_node(key: str, raw: Any, name: str, place: str) -> Node:
     if mode not in ("on", "muted", "bypassed"):
         raise _wrong(name, f"{place}.mode", "'on', 'muted' or 'bypassed'")
     version = raw.get("version", 1)
-    if not isinstance(version, int) or isinstance(version, bool):
-        raise _wrong(name, f"{place}.version", "a whole number")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise _wrong(name, f"{place}.version", "a whole number from 1")
     size = raw.get("size")
     return Node(
         id=key,
@@ -256,8 +285,8 @@ def _read_node(key: str, raw: Any, name: str, place: str) -> Node:
         title=_words(raw.get("title"), name, f"{place}.title"),
         size=_numbers(size, 2, name, f"{place}.size") if size is not None else None,  # type: ignore[arg-type]
         mode=mode,
-        folded=raw.get("folded") is True,
-        pinned=raw.get("pinned") is True,
+        folded=_switch(raw, "folded", name, place),
+        pinned=_switch(raw, "pinned", name, place),
         color=_words(raw.get("color"), name, f"{place}.color"),
         version=version,
         extra={k: v for k, v in raw.items() if k not in _NODE_FIELDS},
@@ -268,13 +297,15 @@ def _read_group(key: str, raw: Any, name: str, place: str, nodes: Mapping[str, N
     if not isinstance(raw, dict):
         raise _wrong(name, place, "an object")
     members = _list(raw, "members", name, place)
+    if not all(isinstance(member, str) for member in members):
+        raise _wrong(name, f"{place}.members", "a list of names")
     return Group(
         id=key,
         title=_words(raw.get("title"), name, f"{place}.title") or "",
         rect=_numbers(raw.get("rect", [0, 0, 400, 300]), 4, name, f"{place}.rect"),  # type: ignore[arg-type]
-        members=frozenset(m for m in members if isinstance(m, str)),
+        members=frozenset(members),
         color=_words(raw.get("color"), name, f"{place}.color"),
-        folded=raw.get("folded") is True,
+        folded=_switch(raw, "folded", name, place),
         extra={k: v for k, v in raw.items() if k not in _GROUP_FIELDS},
     )
 
@@ -298,11 +329,11 @@ def _read_subgraph(raw: Any, name: str, place: str) -> Subgraph:
     for i, item in enumerate(_list(raw, "inputs", name, place)):
         if (
             not isinstance(item, list)
-            or len(item) < 2
+            or not item
             or not isinstance(item[0], str)
             or not all(isinstance(end, list) and len(end) == 2 and all(isinstance(word, str) for word in end) for end in item[1:])
         ):
-            raise _wrong(name, f"{place}.inputs[{i}]", "a name and one or more [node, input]")
+            raise _wrong(name, f"{place}.inputs[{i}]", "a name, then [node, input] for each that it feeds")
         inputs.append(SubgraphInput(item[0], tuple((end[0], end[1]) for end in item[1:])))
     outputs = []
     for i, item in enumerate(_list(raw, "outputs", name, place)):
@@ -323,43 +354,89 @@ def _read_subgraph(raw: Any, name: str, place: str) -> Subgraph:
 
 
 def upgraded(graph: Graph, registry: Registry) -> Graph:
-    """The graph with every old node brought to today's version, by name: values and links follow renamed inputs."""
-    definitions = {name: replace(d, graph=upgraded(d.graph, registry)) for name, d in graph.subgraphs.items()}
-    old = [n for n in graph.nodes.values() if n.type in registry.specs and n.version < registry.specs[n.type].version]
-    if not old:
-        return replace(graph, subgraphs=definitions) if definitions else graph
-    nodes, incoming = dict(graph.nodes), dict(graph.incoming)
-    outputs: dict[tuple[str, str], str] = {}
-    for node in old:
-        upgrades, version, inputs = registry.upgrades(node.type), node.version, dict(node.values)
-        links: dict[str, tuple[Link, ...]] = {}
-        for link in graph.incoming.get(node.id, ()):
-            links[link.input] = (*links.get(link.input, ()), link)
-        # values and links go through the upgrade side by side, so that a rename moves both
-        values, wires = dict(inputs), {key: _Wire(links[key]) for key in links}
-        while version < registry.specs[node.type].version:
-            upgrade = upgrades.get(version)
-            if upgrade is not None:
-                outputs |= {(node.id, was): now for was, now in getattr(upgrade, "outputs", {}).items()}
-                values, wires = dict(upgrade(values)), {k: w for k, w in upgrade(dict(wires)).items() if isinstance(w, _Wire)}
-            version += 1
-        nodes[node.id] = replace(node, values=values, version=version)
-        arriving = [link._replace(input=key) for key, wire in sorted(wires.items()) for link in wire.links]
-        if arriving:
-            incoming[node.id] = tuple(arriving)
-        else:
-            incoming.pop(node.id, None)
-    if outputs:
-        incoming = {
-            target: tuple(link._replace(output=outputs.get((link.source, link.output), link.output)) for link in links)
-            for target, links in incoming.items()
-        }
-    return replace(graph, nodes=nodes, incoming=incoming, subgraphs=definitions)
+    """The graph with every old node brought to today's version, by name: values, links and promoted inputs follow renamed ones.
+
+    A node whose upgrade fails stays as it was; the plan then warns that it is of an older version.
+    """
+    definitions = {name: _upgraded_definition(d, registry) for name, d in graph.subgraphs.items()}
+    made, _ = _upgraded_nodes(graph, registry)
+    return replace(made, subgraphs=definitions) if definitions else made
 
 
-class _Wire:
-    def __init__(self, links: tuple[Link, ...]) -> None:
-        self.links = links
+def _upgraded_definition(definition: Subgraph, registry: Registry) -> Subgraph:
+    graph, renames = _upgraded_nodes(definition.graph, registry)
+    if graph is definition.graph:
+        return definition
+    inputs = []
+    for item in definition.inputs:
+        ends = [(node, renames[node].input(name) if node in renames else name) for node, name in item.targets]
+        inputs.append(SubgraphInput(item.name, tuple((node, name) for node, name in ends if name is not None)))
+    outputs = [o._replace(output=renames[o.node].outputs.get(o.output, o.output)) if o.node in renames else o for o in definition.outputs]
+    return replace(definition, graph=graph, inputs=tuple(inputs), outputs=tuple(outputs))
+
+
+def _upgraded_nodes(graph: Graph, registry: Registry) -> tuple[Graph, dict[str, _Renames]]:
+    nodes, renames = dict(graph.nodes), dict[str, _Renames]()
+    for node in graph.nodes.values():
+        spec = registry.specs.get(node.type)
+        if spec is not None and node.version < spec.version:
+            upgrades = registry.upgrades(node.type)
+            steps = []
+            values = dict(node.values)
+            try:
+                for version in sorted(v for v in upgrades if node.version <= v < spec.version):
+                    steps.append((upgrades[version], values))
+                    values = dict(upgrades[version](dict(values)))
+            except Exception:  # the upgrade is a pack's code; the file is the artist's and must open
+                continue
+            renames[node.id] = _Renames(steps)
+            nodes[node.id] = replace(node, values=values, version=spec.version)
+    if not renames:
+        return graph, renames
+    incoming = {}
+    for target, links in graph.incoming.items():
+        made = []
+        for link in links:
+            output = renames[link.source].outputs.get(link.output, link.output) if link.source in renames else link.output
+            name = renames[target].input(link.input) if target in renames else link.input
+            if name is not None:
+                made.append(Link(link.source, output, target, name))
+        if made:
+            incoming[target] = tuple(sorted(dict.fromkeys(made), key=lambda link: link.input))
+    return replace(graph, nodes=nodes, incoming=incoming), renames
+
+
+class _Renames:
+    """What became of the names of a node's inputs and outputs: found out by sending a mark through its upgrades in place of a value."""
+
+    def __init__(self, steps: list[tuple[Upgrade, dict[str, Any]]]) -> None:
+        """`steps` are the upgrades, each with the values that it found."""
+        self.steps = steps
+        self.known: dict[str, str | None] = {}
+        self.outputs: dict[str, str] = {}
+        for upgrade, _ in steps:
+            for was, now in getattr(upgrade, "outputs", {}).items():
+                earlier = [old for old, name in self.outputs.items() if name == was]
+                self.outputs |= dict.fromkeys(earlier, now) if earlier else {was: now}
+
+    def input(self, name: str) -> str | None:
+        """What an input is called now; None if it is no longer there."""
+        if name not in self.known:
+            self.known[name] = self._follow(name)
+        return self.known[name]
+
+    def _follow(self, name: str) -> str | None:
+        mark = object()
+        for upgrade, values in self.steps:
+            try:
+                after = upgrade({**values, name: mark})
+            except Exception:  # it computes with the value; then it does not rename it
+                continue
+            found = [key for key, value in after.items() if value is mark]
+            if not found:
+                return None
+            name = found[0]
+        return name
 
 
 # -- writing
@@ -371,11 +448,9 @@ def dumps(graph: Graph, compact: bool = False) -> str:
     Raises:
         GraphFileError: A value is not a number, text, switch, list or table.
     """
-    meta = dict(graph.meta)
-    unknown = meta.pop("unknown", {})
     tree: dict[str, Any] = {"format": FORMAT, "app": f"nodegraph {__version__}"}
-    if meta:
-        tree["meta"] = meta
+    if graph.meta:
+        tree["meta"] = dict(sorted(graph.meta.items()))
     tree |= _graph_tree(graph)
     if graph.subgraphs:
         tree["subgraphs"] = {
@@ -389,7 +464,7 @@ def dumps(graph: Graph, compact: bool = False) -> str:
             }
             for name, d in sorted(graph.subgraphs.items())
         }
-    tree |= unknown
+    tree |= {key: value for key, value in graph.extra.items() if key not in tree}
     if compact:
         _check(tree, "")
         return json.dumps(tree, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
@@ -398,14 +473,14 @@ def dumps(graph: Graph, compact: bool = False) -> str:
 
 def _graph_tree(graph: Graph) -> dict[str, Any]:
     tree: dict[str, Any] = {"nodes": {key: _node_tree(node) for key, node in sorted(graph.nodes.items())}}
-    tree["links"] = [list(link) for _, links in sorted(graph.incoming.items()) for link in links]
+    tree["links"] = [list(link) for _, links in sorted(graph.incoming.items()) for link in sorted(links, key=lambda link: link.input)]
     if graph.groups:
         tree["groups"] = {
             key: {
                 "title": g.title,
                 "rect": [_plain(v) for v in g.rect],
                 "members": sorted(g.members),
-                **({"color": g.color} if g.color else {}),
+                **({"color": g.color} if g.color is not None else {}),
                 **({"folded": True} if g.folded else {}),
                 **g.extra,
             }
@@ -413,7 +488,7 @@ def _graph_tree(graph: Graph) -> dict[str, Any]:
         }
     if graph.notes:
         tree["notes"] = {
-            key: {"text": n.text, "rect": [_plain(v) for v in n.rect], **({"color": n.color} if n.color else {}), **n.extra}
+            key: {"text": n.text, "rect": [_plain(v) for v in n.rect], **({"color": n.color} if n.color is not None else {}), **n.extra}
             for key, n in sorted(graph.notes.items())
         }
     return tree
@@ -439,38 +514,65 @@ def _node_tree(node: Node) -> dict[str, Any]:
 
 
 def _plain(number: float) -> float:
-    return int(number) if float(number).is_integer() else number
+    return int(number) if float(number).is_integer() and abs(number) < 2**53 else number
 
 
 def _file_value(value: Any) -> Any:
     return value.as_posix() if isinstance(value, Path) else value
 
 
-def _check(value: Any, place: str) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise GraphFileError(f"{place.lstrip('.')} is {value}, which a graph cannot hold. Type a number.")
-    if isinstance(value, dict):
+def _check(value: Any, place: str, depth: int = 0) -> None:
+    """That a value is one that can be read back.
+
+    Raises:
+        GraphFileError: It is not; says where.
+    """
+    where = _short_place(place) or "The graph"
+    if depth > MAX_DEPTH:
+        raise GraphFileError(f"{where} is nested too deeply for a graph.")
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        if len(value) > MAX_STRING or not (value.isascii() or _is_unicode(value)):
+            raise GraphFileError(f"{where} is a text that is too long or not valid Unicode. Type it again.")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise GraphFileError(f"{where} is {value}, which a graph cannot hold. Type a number.")
+    elif isinstance(value, int):
+        if not MIN_INT <= value <= MAX_INT:
+            raise GraphFileError(f"{where} is a number that is too large for a graph.")
+    elif isinstance(value, dict):
         for key, item in value.items():
-            if not isinstance(key, str):
-                raise GraphFileError(f"{place.lstrip('.')} has a name that is not text.")
-            _check(item, f"{place}.{key}")
+            _check_key(key, where)
+            _check(item, f"{place}.{key}", depth + 1)
     elif isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
-            _check(item, f"{place}[{i}]")
-    elif not isinstance(value, (str, int, float, bool, type(None))):
-        raise GraphFileError(f"{place.lstrip('.')} is a {type(value).__name__}, which a graph cannot hold.")
+            _check(item, f"{place}[{i}]", depth + 1)
+    else:
+        raise GraphFileError(f"{where} is a {type(value).__name__}, which a graph cannot hold.")
+
+
+def _check_key(key: Any, where: str) -> None:
+    if not isinstance(key, str):
+        raise GraphFileError(f"{where} has a name that is not text.")
+    if not (key.isascii() or _is_unicode(key)):
+        raise GraphFileError(f"{where} has a name that is not valid Unicode.")
 
 
 def _pretty(value: Any, place: str, level: int) -> str:
     """JSON with one line a node field and one line a link: short lists and scalars stay on their line."""
     pad, inner = " " * level, " " * (level + 1)
-    if isinstance(value, dict) and value:
-        rows = [f"{inner}{_scalar(key)}: {_pretty(item, f'{place}.{key}', level + 1)}" for key, item in value.items()]
-        return "{\n" + ",\n".join(rows) + "\n" + pad + "}"
-    if isinstance(value, (list, tuple)) and any(isinstance(item, (list, dict, tuple)) for item in value):
-        rows = [inner + _pretty(item, f"{place}[{i}]", level + 1) for i, item in enumerate(value)]
-        return "[\n" + ",\n".join(rows) + "\n" + pad + "]"
-    _check(value, place)
+    if level <= MAX_DEPTH:
+        if isinstance(value, dict) and value:
+            rows = []
+            for key, item in value.items():
+                _check_key(key, _short_place(place) or "The graph")
+                rows.append(f"{inner}{_scalar(key)}: {_pretty(item, f'{place}.{key}', level + 1)}")
+            return "{\n" + ",\n".join(rows) + "\n" + pad + "}"
+        if isinstance(value, (list, tuple)) and any(isinstance(item, (list, dict, tuple)) for item in value):
+            rows = [inner + _pretty(item, f"{place}[{i}]", level + 1) for i, item in enumerate(value)]
+            return "[\n" + ",\n".join(rows) + "\n" + pad + "]"
+    _check(value, place, level)
     return _scalar(value)
 
 
@@ -500,16 +602,21 @@ def _as_read(graph: Graph) -> Graph:
             return value.as_posix()
         if isinstance(value, (list, tuple)):
             return [plain(item) for item in value]
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             return {key: plain(item) for key, item in value.items()}
         return value
 
     def inner(g: Graph) -> Graph:
-        nodes = {k: replace(n, values=plain(dict(n.values)), extra=plain(dict(n.extra))) for k, n in g.nodes.items()}
-        return replace(g, nodes=nodes, incoming={k: v for k, v in g.incoming.items() if v})
+        return replace(
+            g,
+            nodes={k: replace(n, values=plain(n.values), position=(*n.position,), extra=plain(n.extra)) for k, n in g.nodes.items()},
+            incoming={k: tuple(sorted(v, key=lambda link: link.input)) for k, v in g.incoming.items() if v},
+            groups={k: replace(group, extra=plain(group.extra)) for k, group in g.groups.items()},
+            notes={k: replace(note, extra=plain(note.extra)) for k, note in g.notes.items()},
+        )
 
-    definitions = {name: replace(d, graph=inner(d.graph)) for name, d in graph.subgraphs.items()}
-    return replace(inner(graph), subgraphs=definitions, meta=plain(dict(graph.meta)))
+    definitions = {name: replace(d, graph=inner(d.graph), extra=plain(d.extra)) for name, d in graph.subgraphs.items()}
+    return replace(inner(graph), subgraphs=definitions, meta=plain(graph.meta), extra=plain(graph.extra))
 
 
 def write_atomically(path: Path, data: bytes, backups: int = 0) -> None:
@@ -518,42 +625,57 @@ def write_atomically(path: Path, data: bytes, backups: int = 0) -> None:
     Raises:
         GraphFileError: The disk is full, the folder is gone or read-only, another program holds the file.
     """
-    path = path.resolve() if path.is_symlink() else path
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
-        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
-        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o600)
+        path = path.resolve() if path.is_symlink() else path
+        descriptor, temporary = _new_beside(path)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, mode)
-            if backups and path.exists():
-                _rotate_backups(path, backups)
+            if path.exists():
+                with suppress(OSError):  # a disk without permissions
+                    os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
+                if backups and path.read_bytes() != data:
+                    with suppress(OSError):  # no room for an older version is no reason to refuse the new one
+                        _rotate_backups(path, backups)
+            _replace(temporary, path)
+        except GraphFileError:
+            raise
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _replace(temporary, path)
-        _sync_folder(path.parent)
+        with suppress(OSError):  # some network disks cannot; the file is in its place all the same
+            _sync_folder(path.parent)
     except GraphFileError:
         raise
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        number = error.errno if isinstance(error, OSError) else None
         words = {
             28: "the disk is full",
             27: "the disk is full",
+            122: "your part of the disk is full",
             13: "you may not write there",
+            1: "you may not write there",
             30: "the disk is read-only",
             2: "the folder is gone",
+            20: "the folder is gone",
+            21: "it is a folder",
+            36: "its name is too long",
         }
-        reason = words.get(error.errno or 0, error.strerror or str(error))
-        raise GraphFileError(f"'{path.name}' was not saved: {reason}. The file on disk is as it was; save to another place.") from error
+        reason = words.get(number or 0) or (error.strerror if isinstance(error, OSError) else None) or "no file can have this name"
+        name = _short(path.name)
+        raise GraphFileError(f"'{name}' was not saved: {reason}. The file on disk is as it was; save to another place.") from error
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _new_beside(path: Path) -> tuple[int, Path]:
+    """A new hidden file in the same folder, for nobody else to read while the one it replaces exists."""
+    name = path.name
+    while len(os.fsencode(name)) > 200:
+        name = name[:-1]
+    temporary = path.with_name(f".{name}.{secrets.token_hex(6)}.tmp")
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+    return os.open(temporary, flags, 0o600 if path.exists() else 0o666), temporary
 
 
 def _replace(temporary: Path, path: Path) -> None:
@@ -571,15 +693,18 @@ def _replace(temporary: Path, path: Path) -> None:
 def _rotate_backups(path: Path, count: int) -> None:
     folder = path.parent / ".graph-backups"
     folder.mkdir(exist_ok=True)
-    for i in range(count - 1, 0, -1):
-        older = folder / f"{path.name}.{i}"
-        if older.exists():
-            os.replace(older, folder / f"{path.name}.{i + 1}")
-    newest = folder / f"{path.name}.1"
+    copy = folder / f".{secrets.token_hex(6)}.tmp"
     try:
-        os.link(path, newest)
-    except OSError:  # a disk without hard links
-        newest.write_bytes(path.read_bytes())
+        try:
+            os.link(path, copy)
+        except OSError:  # a disk without hard links
+            copy.write_bytes(path.read_bytes())
+        for i in range(count - 1, 0, -1):
+            with suppress(FileNotFoundError):
+                os.replace(folder / f"{path.name}.{i}", folder / f"{path.name}.{i + 1}")
+        os.replace(copy, folder / f"{path.name}.1")
+    finally:
+        copy.unlink(missing_ok=True)  # renaming one hard link onto another of the same file leaves both
 
 
 def backups_of(path: Path) -> list[Path]:
@@ -642,7 +767,8 @@ def _text_in_png(file: Any, name: str) -> bytes | None:
 def _international_text(rest: bytes) -> bytes | None:
     if rest[:1] == b"\1":  # compressed; we never write that
         return None
-    return rest[2:].split(b"\0", 2)[2]
+    parts = rest[2:].split(b"\0", 2)  # language, keyword in that language, text
+    return parts[2] if len(parts) == 3 else None
 
 
 def types_in(graph: Graph) -> set[str]:

@@ -502,6 +502,9 @@ class _Planner:
         if node.version > spec.version:
             words = f"'{self._name(node.id)}' was saved with a newer version of its node ({node.version}) than is installed ({spec.version}). Update it."
             problems.append(Problem(words, node.id, None, "warning", "newer-node"))
+        elif node.version < spec.version:
+            words = f"'{self._name(node.id)}' is of an older version of its node ({node.version}; now {spec.version}) and could not be brought up to date. Look at its values."
+            problems.append(Problem(words, node.id, None, "warning", "older-node"))
         made = _Prepared(node, links, spec, values, tuple(problems), "\0".join(head), tuple(files))
         if len(_prepared) > _KEPT:
             _prepared.clear()
