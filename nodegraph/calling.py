@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.errors import GraphError
-from nodegraph.spec import ANY, NodeSpec, Output
+from nodegraph.spec import ANY, Input, NodeSpec, Output
 
 
 def common_length(lists: Mapping[str, Any], title: str) -> int:
@@ -53,6 +54,48 @@ def conversions(function: Callable[..., Any], spec: NodeSpec) -> tuple[tuple[str
     found += [(item.name, lambda value: value or None) for item in spec.inputs if item.type == "path" and item.optional]
     _known[function] = tuple(found)
     return _known[function]
+
+
+Resolve = Callable[[str, str], "Path | None"]
+"""From a kind of file and a name to the file."""
+
+
+def arrived(title: Callable[[], str], item: Input, value: Any, resolve: Resolve) -> Any:
+    """What a link brought, as the input takes it: whole numbers as fractions, text as a file and back; limits hold here as on the canvas.
+
+    Raises:
+        GraphError: It is out of range, none of the choices, or names no file.
+    """
+    kind = type(value)
+    if item.type == "float" and kind is int:
+        value = float(value)
+    elif item.type == "path" and kind is str:
+        return _file(title, item, value, resolve)
+    elif item.type == "str" and isinstance(value, Path):
+        value = str(value)
+    limits = item.range
+    if limits is not None and isinstance(value, (int, float)) and not limits.min <= value <= limits.max:
+        words = f"'{item.name}' of '{title()}' gets {value} from its link. It must be from {limits.min:g} to {limits.max:g}."
+        raise GraphError(words, None, item.name)
+    if item.type == "float" and isinstance(value, float) and not math.isfinite(value):
+        raise GraphError(f"'{item.name}' of '{title()}' gets {value} from its link. It must be a number.", None, item.name)
+    if item.choices and value not in item.choices and value is not None:
+        shown = ", ".join(map(str, item.choices[:12])) + (" ..." if len(item.choices) > 12 else "")
+        raise GraphError(
+            f"'{item.name}' of '{title()}' gets '{str(value)[:80]}' from its link. It must be one of: {shown}.", None, item.name
+        )
+    return value
+
+
+def _file(title: Callable[[], str], item: Input, name: str, resolve: Resolve) -> Path | None:
+    if not name and item.optional:
+        return None
+    path = resolve(item.file.folder if item.file else "input", name)
+    if path is None:
+        where = f" in your {item.file.folder} folders" if item.file else ""
+        words = f"'{name[:200]}' for '{item.name}' of '{title()}' is not{where}. Give another name, or put the file there."
+        raise GraphError(words, None, item.name)
+    return path
 
 
 # -- results

@@ -239,12 +239,14 @@ def picture(
 ) -> None:
     """Draw the canvas of a graph to a picture. Needs no display."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    _read(file, None)
-    render = _from_window("ui.picture", "render")
     from nodegraph.errors import GraphError
+    from nodegraph.registry import Registry
 
+    registry = Registry.load()
+    graph = _read(file, registry)
+    render = _from_window("ui.picture", "render")
     try:
-        render(file, output, scale)
+        render(graph, output, scale, registry=registry)
     except GraphError as error:
         _wrong(error.message)
     except OSError as error:
@@ -488,7 +490,7 @@ def _size(path: Path) -> int:
 
 
 def _open_window(files: list[Path]) -> NoReturn:
-    raise SystemExit(_from_window("ui.app", "main")([str(file) for file in files]))
+    raise SystemExit(_from_window("ui.app", "main")(files))
 
 
 def _from_window(module: str, name: str) -> Any:

@@ -20,7 +20,7 @@ from typing import Any
 
 from nodegraph import graphfile, logs
 from nodegraph.cache import Cache
-from nodegraph.calling import about, common_length, conversions, outputs_from
+from nodegraph.calling import about, arrived, common_length, conversions, outputs_from
 from nodegraph.context import Effects, Reporter, Surroundings
 from nodegraph.errors import Cancelled, GraphError, GraphProblems
 from nodegraph.failures import explain, is_out_of_memory, let_go, words_of
@@ -29,9 +29,11 @@ from nodegraph.messages import Accepted, Done, Failed, Finished, Run, Skipped, S
 from nodegraph.node import Lazy
 from nodegraph.plan import Plan, Source, Step, make_plan
 from nodegraph.registry import Registry
+from nodegraph.spec import VALUE_TYPES
 
 WAITING, READY, BAD = 0, 1, 2
 _NONE: frozenset[str] = frozenset()
+VALUES = frozenset(VALUE_TYPES.values())
 ITEM_SECONDS = 0.05
 """An item of a list that took longer is kept by itself, so that stopping a long list loses none of it."""
 
@@ -398,22 +400,36 @@ class _Execution:
     def outputs_of(self, i: int, step: Step, reporter: Reporter | None, wanted: set[str]) -> dict[str, Any]:
         function = self.registry.functions[step.spec.id]
         arguments = dict(step.values)
-        for name, convert in conversions(function, step.spec):
-            if name in arguments:
-                arguments[name] = convert(arguments[name])
-        if step.sources:
-            for name, item in step.sources.items():
-                if step.spec.by_name[name].lazy and name not in self.asked.get(i, ()):
-                    arguments[name] = _absent(name, wanted)
-                elif isinstance(item, Source):
-                    arguments[name] = self.results[item.step][item.output]  # type: ignore[index]
+
+        def title() -> str:
+            return self.name(step.node_id)
+
+        for name, source in step.sources.items():
+            item = step.spec.by_name[name]
+            if item.lazy and name not in self.asked.get(i, _NONE):
+                arguments[name] = _absent(name, wanted)
+                continue
+            if isinstance(source, Source):
+                value = self.results[source.step][source.output]  # type: ignore[index]
+            else:
+                value = self.gathered(source)
+            if item.type in VALUES:
+                if name in step.mapped or item.many:
+                    value = [arrived(title, item, one, self.resolve) for one in value]
                 else:
-                    arguments[name] = self.gathered(item)
+                    value = arrived(title, item, value, self.resolve)
+            arguments[name] = value
+        for name, convert in conversions(function, step.spec):
+            if name in arguments and not isinstance(arguments[name], Lazy):
+                arguments[name] = [convert(one) for one in arguments[name]] if name in step.mapped else convert(arguments[name])
         if reporter is not None:
             arguments[step.spec.context or ""] = reporter
         if step.mapped:
             return self.each(function, step, arguments, reporter, wanted)
         return self.one(function, step, arguments, wanted)
+
+    def resolve(self, kind: str, name: str) -> Path | None:
+        return self.registry.folders.resolve(kind, name, Path(self.run.base) if self.run.base else None)
 
     def gathered(self, sources: tuple[Source, ...]) -> list[Any]:
         """What several links bring to one input; a link that brings a list adds all its items."""

@@ -7,7 +7,7 @@ import time
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from nodegraph.executor import execute, perform
 from nodegraph.folders import Folders
 from nodegraph.graph import Graph, Link, Node
 from nodegraph.messages import Accepted, Done, Failed, Finished, Progress, Run, Saved, Shown, Skipped, Started, Warned
-from nodegraph.node import HEADLESS, Context, Lazy, Randomize, node
+from nodegraph.node import HEADLESS, Context, File, Lazy, Randomize, Range, node
 from nodegraph.plan import make_plan
 from nodegraph.registry import Registry
 
@@ -96,6 +96,20 @@ def switch(condition: bool, yes: Lazy[int], no: Lazy[int]) -> int:
 @node("test/fit")
 def fit(how: Fit = Fit.CROP) -> str:
     return how.name
+
+
+@node("test/words")
+def words(text: str = "") -> str:
+    return text
+
+
+@node("test/inputs")
+def inputs(
+    share: Annotated[float, Range(0, 10)] = 1.0,
+    mode: Literal["red", "green"] = "red",
+    file: Annotated[Path | None, File("input")] = None,
+) -> str:
+    return f"{share!r} {file.read_text() if file else mode}"
 
 
 @node("test/fail")
@@ -216,7 +230,7 @@ def sampler(steps: int = 4, stop_at: int = 0, ctx: Context = HEADLESS) -> float:
 
 
 FUNCTIONS = [
-    number, add, split, items, total, switch, fit, fail, lie, few, lie_about_lists, slow, save, half_save, warn, random,
+    number, words, inputs, add, split, items, total, switch, fit, fail, lie, few, lie_about_lists, slow, save, half_save, warn, random,
     big, bigger, sheet, sheet_sum, sampler,
 ]  # fmt: skip
 FREED: list[str] = []
@@ -396,6 +410,39 @@ def test_any_graph_gives_what_direct_calls_give_and_runs_each_node_once(registry
         assert values == {f"n{i}": expected[i] for i in wanted}
     if cache.memory.limit > 200:
         assert len(CALLS) == len(set(CALLS))
+
+
+# -- what links bring
+
+
+def test_a_whole_number_arrives_as_a_fraction_and_text_as_a_file(registry, cache, tmp_path):
+    (tmp_path / "note.txt").write_text("hello")
+    graph = make(
+        n=("number", {"value": 2}), t=("words", {"text": "note.txt"}), f="inputs", links=["n.value -> f.share", "t.value -> f.file"]
+    )  # fmt: skip
+    assert run(graph, registry, cache, base=str(tmp_path))[0] == {"f": "2.0 hello"}
+    (failed,) = of(run(graph.with_value("t", "text", "none.txt"), registry, cache, base=str(tmp_path))[1], Failed)
+    assert failed.message.startswith("'none.txt' for 'file' of 'f' is not in your input folders.") and failed.input == "file"
+
+
+@pytest.mark.parametrize(
+    ("values", "link", "words"),
+    [
+        ({"value": 11}, "n.value -> f.share", "'share' of 'f' gets 11.0 from its link. It must be from 0 to 10."),
+        ({"value": -1}, "n.value -> f.share", "'share' of 'f' gets -1.0 from its link."),
+        ({"text": "blue"}, "t.value -> f.mode", "'mode' of 'f' gets 'blue' from its link. It must be one of: red, green."),
+    ],
+)
+def test_limits_hold_for_what_links_bring_too(registry, cache, values, link, words):
+    """S10: in the schema and again at execution."""
+    kind = {"n": "number", "t": "words"}[link[0]]
+    (failed,) = of(run(make(**{link[0]: (kind, values)}, f="inputs", links=[link]), registry, cache)[1], Failed)
+    assert failed.message.startswith(words) and failed.input == link.rpartition(".")[2]
+
+
+def test_a_choice_that_arrives_by_a_link_is_a_member_too(registry, cache):
+    graph = make(t=("words", {"text": "pad"}), f="fit", links=["t.value -> f.how"])
+    assert run(graph, registry, cache)[0] == {"f": "PAD"}
 
 
 # -- lazy branches
