@@ -83,6 +83,7 @@ class Still:
     def go_on(self) -> None:
         """Paint for one slice of time."""
         painter = QPainter(self.pixmap)
+        painter.setClipRect(self.screen)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setWorldTransform(self._transform)
         painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QImage, QLinearGradient, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
+from PySide6.QtGui import QBrush, QColor, QImage, QLinearGradient, QPainter, QPainterPath, QPen, QPixmap, QTransform
 
 from ui import theme as themes
 from ui.canvas.anatomy import GAP, HEADER, PAD, PORT_ROW, ROW, Anatomy, Port, Row
@@ -371,18 +371,19 @@ def fitted_preview(image: QImage, width: float, height: float, ratio: float, opa
     aspect = image.width() / image.height()
     fill = 0.5 <= aspect <= 2 and 0.6 < aspect * h / w < 1.7
     k = (max if fill else min)(w / image.width(), h / image.height())
-    how = Qt.TransformationMode.FastTransformation if fast and k > 0.5 else Qt.TransformationMode.SmoothTransformation
-    scaled = image.scaled(max(1, round(image.width() * k)), max(1, round(image.height() * k)), Qt.AspectRatioMode.IgnoreAspectRatio, how)
-    left, top = (w - scaled.width()) / 2, (h - scaled.height()) / 2
+    across, down = max(1, round(image.width() * k)), max(1, round(image.height() * k))
+    if not (fast and k > 0.4):  # a brush filters over 2 x 2 pixels only
+        image = image.scaled(across, down, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation)
+    left, top = (w - across) / 2, (h - down) / 2
     painter = QPainter(made)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
     painter.setOpacity(opacity)
     painter.setPen(NO_PEN)
-    brush = QBrush(scaled)
-    brush.setTransform(brush.transform().fromTranslate(left, top))
+    brush = QBrush(image)
+    brush.setTransform(QTransform(across / image.width(), 0, 0, down / image.height(), left, top))
     painter.setBrush(brush)
     x0, y0 = max(0.0, left), max(0.0, top)
-    painter.drawRoundedRect(QRectF(x0, y0, min(w, scaled.width()), min(h, scaled.height())), 6 * ratio, 6 * ratio)
+    painter.drawRoundedRect(QRectF(x0, y0, min(w, across), min(h, down)), 6 * ratio, 6 * ratio)
     painter.end()
     made.setDevicePixelRatio(ratio)
     return made
@@ -456,13 +457,6 @@ def paint_error(painter: QPainter, theme: Theme, made: Anatomy, message: str) ->
         y += 15
 
 
-def paint_far(painter: QPainter, theme: Theme, rect: QRectF, category: QColor, radius: float = 3.0) -> None:
-    """A block of category colour, for the minimap and for zooms below 35 %."""
-    painter.setPen(NO_PEN)
-    painter.setBrush(category)
-    painter.drawRoundedRect(rect, radius, radius)
-
-
 def paint_dot(painter: QPainter, theme: Theme, made: Anatomy, selected: bool, hovered: bool) -> None:
     """A reroute: the mark of what flows through it."""
     kind = theme.port_kind(made.ports[1].type)
@@ -472,7 +466,3 @@ def paint_dot(painter: QPainter, theme: Theme, made: Anatomy, selected: bool, ho
         painter.setBrush(theme.color("surface.canvas"))
         painter.drawEllipse(QPointF(center, center), 10, 10)
     draw_port(painter, theme, kind, center, center, 10.5, True)
-
-
-def polygon(points: list[tuple[float, float]]) -> QPolygonF:
-    return QPolygonF([QPointF(x, y) for x, y in points])
