@@ -83,6 +83,7 @@ def start(window: MainWindow, paths: Sequence[Path]) -> None:
         for path in paths:
             studio.open(path)
         studio.offer_recovery()
+        window.offer_queue()
         window.status.start()
         if not paths and not window.settings.get("show_welcome"):
             window.new()

@@ -96,6 +96,7 @@ class Job:
     base: str = ""
     document: Document | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
+    text: str = ""
     state: State = "waiting"
     asked_at: float = field(default_factory=time.time)
     began: float | None = None  # time.monotonic

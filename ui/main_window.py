@@ -24,6 +24,7 @@ from ui.dialogs import Questions, WindowQuestions
 from ui.dock import Dock
 from ui.document import Document
 from ui.jobs import Job, Kept, Picture, Take
+from ui.keeper import Keeper
 from ui.label import plain_tip, tool
 from ui.menus import ARRANGE, Actions, recent_menu
 from ui.notices import Notice, Notices
@@ -67,7 +68,7 @@ class MainWindow(QMainWindow):
         self.settings, self.folders = settings, folders
         self.keymap = Keymap({k: tuple(v) for k, v in settings.get("keys").items() if isinstance(v, list)})
         self.studio = Studio(settings, folders, questions or WindowQuestions(self), self)
-        self.runs = Runs(settings, start_runner, self)
+        self.runs = Runs(settings, start_runner, Keeper(folders.queue) if settings.path is not None else None, self)
         self.views: dict[Document, GraphView] = {}
         self._workspace = "graph"
         self._kept_docks: list[Dock] | None = None
@@ -271,6 +272,7 @@ class MainWindow(QMainWindow):
         runs.picture.connect(self._picture_made)
         runs.take_changed.connect(self._take_changed)
         runs.memory.connect(self._show_memory)
+        runs.trouble.connect(lambda words: self.notices.show_notice(Notice(words, "error", key="journal")))
         runs.hello.connect(lambda event: self.status.show_device(device_words(runs.device, self.settings.get("device"))))
         self.timeline.looked.connect(self._frame_looked)
         self.timeline.branch_wanted.connect(self._branch)
@@ -605,6 +607,20 @@ class MainWindow(QMainWindow):
         self.status.show_memory(event.device, event.used, event.total, event.cache, 0)
         self.status.show_device(device_words(event.device, self.settings.get("device")))
 
+    def offer_queue(self) -> None:
+        """What an earlier session left in the queue waits, paused, until somebody says so."""
+        if self.runs.keeper is None:
+            return
+
+        def found(entries: tuple[Any, ...]) -> None:
+            count = self.runs.take_over(entries)
+            if count:
+                words = f"{count} {'run waits' if count == 1 else 'runs wait'} from the last time. The queue is paused."
+                acts = (("Go on", lambda: self.runs.set_paused(False)), ("Empty the queue", self.runs.clear))
+                self.notices.show_notice(Notice(words, "info", acts, "queue"))
+
+        self.runs.keeper.open(found)
+
     # -- pictures
 
     def _compare_side(self, letter: str, side: Side) -> None:
@@ -645,7 +661,7 @@ class MainWindow(QMainWindow):
 
     def _problems_found(self, troubles: list[Trouble]) -> None:
         errors = sum(1 for trouble in troubles if trouble.problem.severity == "error")
-        self.rail.set_problems(len(troubles), errors > 0 and any(trouble.from_run for trouble in troubles))
+        self.rail.set_problems(len(troubles), errors > 0)
         self.side.set_badge("problems", str(len(troubles)) if troubles else "")
         panel = self._side_pages.get("problems")
         if isinstance(panel, ProblemsPanel):

@@ -124,15 +124,9 @@ class Preferences(QDialog):
         sizes = (("256", "256 px"), ("512", "512 px"), ("768", "768 px"))
         column.addWidget(_line("Size of previews", _choice(sizes, str(self._settings.get("preview_size")), lambda value: self._settings.set("preview_size", int(value)))))
         column.addWidget(self._check("cache_results", "Keep results, so that only what changed runs again"))
-        budget = QDoubleSpinBox()
-        budget.setRange(0, 1024)
-        budget.setDecimals(1)
-        budget.setSuffix(" GB")
-        budget.setSpecialValueText("as much as is free")
-        budget.setValue(float(self._settings.get("memory_budget_gb")))
-        budget.valueChanged.connect(lambda value: self._settings.set("memory_budget_gb", float(value)))
-        budget.setFixedWidth(170)
-        column.addWidget(_line("Memory for models", budget, "Models over this are put away between steps. Counts from the next start of the worker."))
+        for name, words, standard in (("memory_gb", "Results in memory", 0.0), ("disk_gb", "Results on disk", 10.0)):
+            column.addWidget(_line(words, self._budget(name, standard)))
+        column.addWidget(Label("The oldest results go when there is no room. Budgets count from the next start.", "faint", wrap=True))
         row = QHBoxLayout()
         free = button("Free memory")
         free.clicked.connect(lambda: self._window.runs.free("all"))
@@ -141,6 +135,28 @@ class Preferences(QDialog):
         column.addLayout(row)
         column.addStretch(1)
         return page
+
+    def _budget(self, name: str, standard: float) -> QDoubleSpinBox:
+        """How many gigabytes of results are kept."""
+        box = QDoubleSpinBox()
+        box.setRange(0, 100_000)
+        box.setDecimals(1)
+        box.setSuffix(" GB")
+        if name == "memory_gb":
+            box.setSpecialValueText("as fits this computer")
+        wish = self._settings.shared("cache").get(name, standard)
+        box.setValue(float(wish) if isinstance(wish, (int, float)) else standard)
+
+        def chosen(value: float) -> None:
+            cache = self._settings.shared("cache")
+            cache[name] = value
+            if name == "memory_gb" and value == 0:
+                cache.pop(name)
+            self._settings.set_shared("cache", cache)
+
+        box.valueChanged.connect(chosen)
+        box.setFixedWidth(170)
+        return box
 
     def _folders(self) -> QWidget:
         page, column = _page("Folders")
@@ -166,7 +182,7 @@ class Preferences(QDialog):
 
     def _show_folders(self) -> None:
         _clear(self._folder_lists)
-        chosen = self._settings.folders()
+        chosen = self._settings.shared("folders")
         for kind, words, about in FOLDERS:
             head = QWidget()
             row = QHBoxLayout(head)
@@ -193,22 +209,22 @@ class Preferences(QDialog):
     def _add_folder(self, kind: str) -> None:
         path = self._window.studio.questions.which_folder(self._window.folders.models)
         if path is not None:
-            chosen = self._settings.folders()
+            chosen = self._settings.shared("folders")
             listed = chosen.get(kind)
             chosen[kind] = [*(listed if isinstance(listed, list) else []), str(path)]
-            self._settings.set_folders(chosen)
+            self._settings.set_shared("folders", chosen)
             self._show_folders()
 
     def _drop_folder(self, kind: str, path: str) -> None:
-        chosen = self._settings.folders()
+        chosen = self._settings.shared("folders")
         chosen[kind] = [one for one in chosen.get(kind, []) if one != path]
-        self._settings.set_folders(chosen)
+        self._settings.set_shared("folders", chosen)
         self._show_folders()
 
     def _choose_single(self, kind: str) -> None:
         path = self._window.studio.questions.which_folder(self._window.folders.output)
         if path is not None:
-            self._settings.set_folders({**self._settings.folders(), kind: str(path)})
+            self._settings.set_shared("folders", {**self._settings.shared("folders"), kind: str(path)})
 
     def _keys(self) -> QWidget:
         page, column = _page("Keys")

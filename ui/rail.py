@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QToolBar, QToolButton, QVBoxLayout, QWidget
 
 from ui import theme
@@ -17,6 +17,7 @@ TOP = (
     ("outline", "list-tree", "Outline"),
     ("history", "history", "History"),
 )
+WIDTH = 44
 FOOT = (("problems", "triangle-alert", "Problems"), ("help", "circle-question-mark", "Keys and help"), ("settings", "settings", "Preferences"))
 
 
@@ -75,7 +76,7 @@ class Rail(QToolBar):
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.setIconSize(QSize(18, 18))
         inside = QWidget()
-        inside.setFixedWidth(43)
+        inside.setFixedWidth(WIDTH - 1)
         column = QVBoxLayout(inside)
         column.setContentsMargins(6, 8, 5, 8)
         column.setSpacing(6)
@@ -89,11 +90,9 @@ class Rail(QToolBar):
         column.addStretch(1)
         for name, icon, tip in FOOT:
             column.addWidget(self._make(name, icon, tip, name != "problems"))
-        layout = self.layout()
-        if layout is not None:
-            layout.setContentsMargins(0, 0, 1, 0)
-            layout.setSpacing(0)
+        self._inside = inside
         self.addWidget(inside)
+        self.setFixedWidth(WIDTH)
 
     def _make(self, name: str, icon: str, tip: str, quiet: bool) -> RailButton:
         made = RailButton(icon, tip, quiet)
@@ -108,6 +107,10 @@ class Rail(QToolBar):
 
     def set_problems(self, count: int, bad: bool) -> None:
         self.buttons["problems"].set_count(count, bad)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        self._inside.setGeometry(0, 0, WIDTH - 1, self.height())  # the style's own margins are wider than the rail
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         painter = QPainter(self)

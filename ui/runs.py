@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
@@ -23,8 +23,12 @@ from nodegraph.subgraphs import laid_open
 from ui.canvas.model import RunState
 from ui.document import Document
 from ui.jobs import FRAME_BUDGET, Job, Kept, Picture, Take, qimage
+from ui.keeper import Keeper
 from ui.settings import Settings
 from ui.threads import Courier, background
+
+if TYPE_CHECKING:
+    from nodegraph.journal import Entry
 
 TICK_MS: Final = 33
 OVER_KEPT: Final = 200
@@ -61,10 +65,14 @@ class Runs(QObject):
     memory = Signal(object)  # messages.Memory
     warned = Signal(str, str, str)  # job, node, message
     hello = Signal(object)  # messages.Hello
+    trouble = Signal(str)  # the queue cannot be kept on disk
 
-    def __init__(self, settings: Settings, start_runner: Callable[[Callable[[Any], None]], RunnerLike], parent: QObject | None = None) -> None:
+    def __init__(self, settings: Settings, start_runner: Callable[[Callable[[Any], None]], RunnerLike], keeper: Keeper | None = None, parent: QObject | None = None) -> None:
         """`start_runner(tell)` makes the runner when the first job needs it; `tell` may be called from any thread."""
         super().__init__(parent)
+        self.keeper = keeper
+        if keeper is not None:
+            keeper.trouble = lambda words: self._courier.call(lambda: self.trouble.emit(words))
         self.settings = settings
         self._start = start_runner
         self._runner: RunnerLike | None = None
@@ -102,6 +110,9 @@ class Runs(QObject):
         job = Job(title or document.title, graph, tuple(targets), str(document.path.parent) if document.path else "", document, seeds=seeds)
         job.steps = _steps(graph, job.targets, specs)
         self.add(job, front)
+        counted = with_counted_seeds(document.root, specs)
+        if counted is not document.root:
+            document.edit_root("Count up the seed", lambda _graph: counted)
         return job
 
     def add(self, job: Job, front: bool = False) -> None:
@@ -110,8 +121,52 @@ class Runs(QObject):
             self.waiting.insert(0, job)
         else:
             self.waiting.append(job)
+        if self.keeper is not None and not job.text:
+            self._write_down(job)
         self.queue_changed.emit()
         self._next()
+
+    def _write_down(self, job: Job) -> None:
+        """Into the journal, in the background: the graph is a value, so nothing can change under the thread."""
+        graph, keeper = job.graph, self.keeper
+
+        def ready(text: str) -> None:
+            job.text = text
+            if keeper is not None and job.state != "cancelled":
+                keeper.submitted(self._request(job))
+
+        background().run(lambda: dumps(graph), ready, lambda _error: None)
+
+    def _request(self, job: Job) -> m.Run:
+        size = int(self.settings.get("preview_size")) if self.settings.get("previews") else 0
+        device, cache = str(self.settings.get("device")), bool(self.settings.get("cache_results"))
+        return m.Run(job.id, job.text, job.targets, job.base, self.output, device, cache, size, job.title)
+
+    def take_over(self, entries: Iterable[Entry]) -> int:
+        """Put what a crash or an earlier session left into the queue, paused; what ran then is listed as interrupted. Returns how many wait."""
+        from nodegraph.errors import GraphError
+        from nodegraph.graphfile import parse
+
+        count = 0
+        for entry in entries:
+            run = entry.run
+            try:
+                graph = parse(run.graph, run.title or "A run")
+            except GraphError:
+                if self.keeper is not None:
+                    self.keeper.removed((run.job,))
+                continue
+            job = Job(run.title, graph, run.targets, run.base, id=run.job, text=run.graph, saved=list(entry.saved))
+            if entry.state == "interrupted":
+                job.state = "interrupted"
+                self.over.insert(0, job)
+            else:
+                self.waiting.append(job)
+                count += 1
+        if count:
+            self.paused = True
+        self.queue_changed.emit()
+        return count
 
     def move(self, job: Job, place: int) -> None:
         """Reorder what waits."""
@@ -127,6 +182,8 @@ class Runs(QObject):
         elif job in self.waiting:
             self.waiting.remove(job)
             job.state = "cancelled"
+            if self.keeper is not None:
+                self.keeper.removed((job.id,))
             self._close(job)
             self.queue_changed.emit()
 
@@ -140,6 +197,8 @@ class Runs(QObject):
         gone, self.waiting = self.waiting, []
         for job in gone:
             job.state = "cancelled"
+        if self.keeper is not None:
+            self.keeper.removed(job.id for job in gone)
         self.queue_changed.emit()
 
     def set_paused(self, paused: bool) -> None:
@@ -175,6 +234,8 @@ class Runs(QObject):
         if self._runner is not None:
             self._runner.close()
             self._runner = None
+        if self.keeper is not None:
+            self.keeper.close()
 
     @property
     def is_running(self) -> bool:
@@ -202,14 +263,16 @@ class Runs(QObject):
         self._mark_queued(job)
         self.queue_changed.emit()
         self.job_changed.emit(job)
-        size = int(self.settings.get("preview_size")) if self.settings.get("previews") else 0
-        device, cache = str(self.settings.get("device")), bool(self.settings.get("cache_results"))
         graph = job.graph
 
         def ready(text: str) -> None:
+            job.text = text
             if self.current is job:
-                self._ask(m.Run(job.id, text, job.targets, job.base, self.output, device, cache, size, job.title))
+                self._ask(self._request(job))
 
+        if job.text:
+            ready(job.text)
+            return
         background().run(lambda: dumps(graph), ready, lambda error: self._deliver_now([m.Failed(job.id, "", str(error)), m.Done(job.id, "failed")]))
 
     def _ask(self, request: Any) -> None:
@@ -222,6 +285,8 @@ class Runs(QObject):
 
     def _tell(self, event: Any) -> None:
         """In the runner's thread: gather; only the newest progress of a node counts, and its newest frame."""
+        if self.keeper is not None:
+            self.keeper.heard(event)
         with self._lock:
             if isinstance(event, m.Progress) and self._inbox:
                 last = self._inbox[-1]
@@ -474,6 +539,20 @@ def with_seeds(graph: Graph, specs: Mapping[str, NodeSpec], draw: Callable[[int]
             if isinstance(value, int):
                 seeds[f"{node.id}.{item.name}"] = value
     return graph, seeds
+
+
+def with_counted_seeds(graph: Graph, specs: Mapping[str, NodeSpec]) -> Graph:
+    """The graph for the next run: seeds set to "increment" are one higher."""
+    for node in list(graph.nodes.values()):
+        modes = node.extra.get("seeds")
+        spec = specs.get(node.type)
+        for name, mode in modes.items() if isinstance(modes, dict) and spec is not None else ():
+            item = spec.by_name.get(name) if spec is not None else None
+            value = node.values.get(name, item.default) if item is not None else None
+            if mode == "increment" and item is not None and isinstance(value, int):
+                top = int(item.range.max) if item.range is not None else 2**63 - 1
+                graph = graph.with_value(node.id, name, value + 1 if value < top else 0)
+    return graph
 
 
 def _sinks(graph: Graph, specs: Mapping[str, NodeSpec]) -> tuple[str, ...]:

@@ -30,7 +30,6 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "preview_size": 512,
     "device": "auto",
     "cache_results": True,
-    "memory_budget_gb": 0.0,
     "snap": True,
     "grid": True,
     "minimap": True,
@@ -80,17 +79,17 @@ class Settings(QObject):
             self._timer.start()
             self.changed.emit(name)
 
-    def folders(self) -> dict[str, Any]:
-        """The user's own choice of folders, as `nodegraph.folders` reads it."""
-        value = self._values.get("folders", {})
+    def shared(self, name: str) -> dict[str, Any]:
+        """What the engine reads from the same file: "folders" or "cache"."""
+        value = self._values.get(name, {})
         return dict(value) if isinstance(value, dict) else {}
 
-    def set_folders(self, chosen: Mapping[str, Any]) -> None:
-        """Choose folders; they count from the next start of the worker on."""
-        self._values["folders"] = dict(chosen)
-        self._touched.add("folders")
+    def set_shared(self, name: str, chosen: Mapping[str, Any]) -> None:
+        """Choose for the engine; it counts from the next start of the worker on."""
+        self._values[name] = dict(chosen)
+        self._touched.add(name)
         self._timer.start()
-        self.changed.emit("folders")
+        self.changed.emit(name)
 
     # -- lists that grow at the front
 

@@ -197,7 +197,7 @@ class Viewer(QWidget):
             made = segment(words, tip)
             made.setChecked(words == "RGB")
             made.clicked.connect(lambda _checked=False, words=words: self.set_channel(words))
-            made.setFixedWidth(34 if words == "RGB" else 22)
+            made.setFixedWidth(38 if words == "RGB" else 22)
             self._channels[words] = made
             row.addWidget(made)
         row.addWidget(_mark())
