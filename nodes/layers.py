@@ -84,7 +84,7 @@ def blend_images(
     below, above = paired(bottom.pixels, top.pixels, "bottom", "top")
     share = torch.tensor(opacity)
     if mask is not None:
-        share = opacity * fitted_mask(mask.values, *below.shape[-2:], batch=len(below))
+        share = opacity * fitted_mask(mask.values, *below.shape[-2:], len(below))
     return Image(torch.lerp(below, blended(below, above, mode), share.expand(len(below), *below.shape[1:]) if share.ndim else share))
 
 

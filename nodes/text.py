@@ -131,7 +131,9 @@ def wildcards(
     seed: Annotated[int, Range(0, 2**64 - 1), Randomize()] = 0,
     folder: Annotated[Path | None, File("input", folders=True), Advanced()] = None,
 ) -> str:
-    """Let chance choose words. {red|green} takes one, {2$$oak|elm|ash} two of them, {3::fog|sun} prefers fog,
+    """Let chance choose words in a text.
+
+    {red|green} takes one, {2$$oak|elm|ash} two of them, {3::fog|sun} prefers fog,
     and __animals__ takes a line of the file animals.txt. Choices may stand inside choices.
 
     Args:

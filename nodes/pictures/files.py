@@ -200,17 +200,21 @@ def encode_png(pixels: Tensor, bits: int = 8, texts: Mapping[str, str] | None = 
 
 def encode_jpeg(pixels: Tensor, quality: int = 92, comment: str = "") -> bytes:
     """A JPEG of pixels [3, h, w]; at quality 90 and more colours keep their full resolution."""
-    memory = io.BytesIO()
-    Image.fromarray(to_bytes8(pixels)).save(
-        memory, "JPEG", quality=quality, subsampling=0 if quality >= 90 else 2, optimize=True, exif=_exif(comment)
-    )
-    return memory.getvalue()
+    return _saved(pixels, "JPEG", quality=quality, subsampling=0 if quality >= 90 else 2, optimize=True, exif=_exif(comment))
 
 
 def encode_webp(pixels: Tensor, quality: int = 90, lossless: bool = False, comment: str = "") -> bytes:
     """A WebP of pixels [3 or 4, h, w]."""
+    return _saved(pixels, "WEBP", quality=quality, lossless=lossless, exif=_exif(comment))
+
+
+def _saved(pixels: Tensor, kind: str, **options: Any) -> bytes:
     memory = io.BytesIO()
-    Image.fromarray(to_bytes8(pixels)).save(memory, "WEBP", quality=quality, lossless=lossless, exif=_exif(comment))
+    try:
+        Image.fromarray(to_bytes8(pixels)).save(memory, kind, **options)
+    except (OSError, ValueError, struct.error) as error:  # WebP ends at 16,383 pixels a side, EXIF at 64 KB
+        size = f"{pixels.shape[-1]} × {pixels.shape[-2]}"
+        raise GraphError(f"This picture of {size} cannot be a {kind} file: {error}. Save it as PNG.") from error
     return memory.getvalue()
 
 

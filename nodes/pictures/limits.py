@@ -49,7 +49,7 @@ def paired(a: Tensor, b: Tensor, a_name: str = "picture", b_name: str = "mask") 
         return a, b.expand(len(a), *b.shape[1:])
     if len(a) == 1:
         return a.expand(len(b), *a.shape[1:]), b
-    raise GraphError(f"There are {len(a)} of '{a_name}' and {len(b)} of '{b_name}'. Use as many of both, or one of either.")
+    raise GraphError(f"'{a_name}' holds {len(a)} and '{b_name}' holds {len(b)}. Use as many of both, or one of either.")
 
 
 def same_size(a: Tensor, b: Tensor, a_name: str, b_name: str, remedy: str = "Use a 'Resize image' node.") -> None:
@@ -60,15 +60,19 @@ def same_size(a: Tensor, b: Tensor, a_name: str, b_name: str, remedy: str = "Use
         )
 
 
-def fitted_mask(mask: Tensor, height: int, width: int, batch: int = 1, name: str = "mask") -> Tensor:
+def fitted_mask(mask: Tensor, height: int, width: int, batch: int | None, name: str = "mask") -> Tensor:
     """A mask [batch or 1, 1, height, width] for pictures of this size. One of the same proportions is scaled; a single one serves all.
+
+    batch: how many pictures there are; None takes any number of masks.
 
     Raises:
         GraphError: It has other proportions, or there are several of them but not one for each picture.
     """
     h, w = mask.shape[-2:]
-    if len(mask) not in (1, batch) and batch != 1:
-        raise GraphError(f"There are {len(mask)} masks at '{name}' for {batch} pictures. Use one mask, or one for each picture.")
+    if batch is not None and len(mask) not in (1, batch):
+        raise GraphError(
+            f"There are {len(mask)} masks at '{name}' for {batch} {'picture' if batch == 1 else 'pictures'}. Use one mask, or one for each picture."
+        )
     if (h, w) == (height, width):
         return mask
     if abs(w * height - width * h) > 0.01 * width * h:

@@ -234,6 +234,19 @@ def test_pictures_that_do_not_belong_together_are_refused_with_a_remedy():
         batch_images([picture(12, 8), picture(6, 8)], "must match")
 
 
+def test_several_masks_for_one_picture_are_refused_where_one_picture_comes_out():
+    masks = Mask(torch.ones(2, 1, 8, 12))
+    for make in (
+        lambda: blend_images(picture(), picture(), mask=masks),
+        lambda: composite_image(picture(), picture(), masks),
+        lambda: adjust_image(picture(), mask=masks),
+        lambda: blur_image(picture(), mask=masks),
+        lambda: crop_to_mask(picture(), masks),
+    ):
+        with pytest.raises(GraphError, match="2 masks at 'mask' for 1 picture"):
+            make()
+
+
 def test_a_batch_comes_apart_and_together_again():
     image = picture(batch=3)
     assert_close(batch_images(batch_to_list(image)).pixels, image.pixels)

@@ -259,7 +259,7 @@ def test_a_preview_shows_the_mask_or_a_veil_over_the_picture():
 
 def test_masks_that_do_not_go_with_the_pictures_are_refused():
     images = Image(torch.zeros(3, 3, 8, 8))
-    with pytest.raises(GraphError, match="2 masks at 'mask' for 3 pictures"):
+    with pytest.raises(GraphError, match="'picture' holds 3 and 'mask' holds 2"):
         apply_mask(images, Mask(torch.zeros(2, 1, 8, 8)))
     with pytest.raises(GraphError, match="Resize mask"):
         apply_mask(images, Mask(torch.zeros(1, 1, 8, 6)))
