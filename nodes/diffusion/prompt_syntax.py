@@ -1,17 +1,18 @@
 r"""The syntax of prompts: comments, wildcards, schedules, chunks, weights and embeddings. Torch-free, tokenizer-free.
 
-    (word)  (word:1.3)  ((word))   weight: x 1.1 for each pair, or the number, which then counts alone (ComfyUI's rule)
-    [cat:dog:0.4]                  cat, from 40 % of the steps on dog; [dog:0.4] dog from then on; [cat::0.4] cat until then
-    [cat|dog]                      cat in one step, dog in the next
-    {red|green|blue}               one of these, chosen by the seed
-    BREAK                          go on in a new chunk of the text encoder
-    embedding:name                 a textual inversion
-    # ...   // ...   /* ... */     comments: # at the start of a line, // there or after a space, or between the marks
-    \( \) \[ \] \{ \} \|           the sign itself; [word] without a colon or bar is plain text
+(word)  (word:1.3)  ((word))   weight: x 1.1 for each pair, or the number, which then counts alone (ComfyUI's rule)
+[cat:dog:0.4]                  cat, from 40 % of the steps on dog; [dog:0.4] dog from then on; [cat::0.4] cat until then
+[cat|dog]                      cat in one step, dog in the next
+{red|green|blue}               one of these, chosen by the seed
+BREAK                          go on in a new chunk of the text encoder
+embedding:name                 a textual inversion
+# ...   // ...   /* ... */     comments: # at the start of a line, // there or after a space, or between the marks
+\( \) \[ \] \{ \} \|           the sign itself; [word] without a colon or bar is plain text
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -153,7 +154,7 @@ def schedule(text: str, steps: int = 20) -> list[Part]:
     tree = _tree(text, steps)
     moments = sorted({0.0, 1.0, *_moments(tree, steps)})
     parts: list[Part] = []
-    for start, end in zip(moments, moments[1:], strict=False):
+    for start, end in itertools.pairwise(moments):
         said = "".join(_at(tree, start, round(start * steps)))
         if parts and parts[-1].text == said:
             parts[-1] = Part(parts[-1].start, end, said)

@@ -169,8 +169,8 @@ def _encode_slot(model: Model, position: int, said: Sequence[Piece], weighting: 
     folder = str(handle.embeddings)  # type: ignore[union-attr]
     if slot == "t5":
         return _t5(encoder, tokenizer, said, weighting, layer.back)
-    width = int(encoder.config.hidden_size)  # type: ignore[union-attr,arg-type]
-    find = lambda name: embedding(folder, name, slot, width)  # noqa: E731
+    width = int(encoder.config.hidden_size)
+    find = lambda name: embedding(folder, name, slot, width)
     chunks = chunked(said, tokenizer, find)
     return _clip(encoder, tokenizer, chunks, weighting, layer)
 
@@ -335,7 +335,9 @@ def _embedding_file(folder: Path, name: str) -> Path:
         return found[0]
     pickled = [end for end in (".pt", ".bin") if (root / f"{name}{end}").is_file()]
     if pickled:
-        raise GraphError(f"The embedding '{name}{pickled[0]}' is a pickle file, which can run code. Convert it to .safetensors first (nodegraph convert).")
+        raise GraphError(
+            f"The embedding '{name}{pickled[0]}' is a pickle file, which can run code. Convert it to .safetensors first (nodegraph convert)."
+        )
     raise GraphError(f"There is no embedding '{name}' in '{folder}'.")
 
 
@@ -343,7 +345,14 @@ def _embedding_file(folder: Path, name: str) -> Path:
 
 
 def with_size(
-    cond: Cond, height: int, width: int, *, family: str = "sdxl", crop: tuple[int, int] = (0, 0), target: tuple[int, int] | None = None, score: float = 6.0
+    cond: Cond,
+    height: int,
+    width: int,
+    *,
+    family: str = "sdxl",
+    crop: tuple[int, int] = (0, 0),
+    target: tuple[int, int] | None = None,
+    score: float = 6.0,
 ) -> Cond:
     """The conditioning with SDXL's micro-conditioning: original size, crop (top, left), target size in px; the refiner takes a score instead."""
     if family not in ("sdxl", "sdxl-refiner"):

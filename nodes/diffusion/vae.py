@@ -104,7 +104,10 @@ def _each(vae: nn.Module, one: Callable[[Tensor], Tensor], batch: Tensor, what: 
             result = one(item).to("cpu", torch.float32)
             if not torch.isfinite(result).all() and _dtype(vae) != torch.float32:
                 result = _in_fp32(vae, one, item)
-            _finite(result, f"The VAE could not {what}: the result holds values that are not numbers, even in fp32. The VAE's file may be damaged.")
+            _finite(
+                result,
+                f"The VAE could not {what}: the result holds values that are not numbers, even in fp32. The VAE's file may be damaged.",
+            )
             results.append(result)
     return torch.cat(results)
 
@@ -141,13 +144,13 @@ def _on(vae: nn.Module, x: Tensor) -> Tensor:
 
 
 def _posterior_mode(vae: nn.Module, x: Tensor) -> Tensor:
-    out = vae.encode(x)  # type: ignore[operator]
+    out = vae.encode(x)
     mode: Tensor = out.latent_dist.mode() if hasattr(out, "latent_dist") else out.latents if hasattr(out, "latents") else out.latent
     return mode
 
 
 def _decoded(vae: nn.Module, z: Tensor) -> Tensor:
-    pixels: Tensor = vae.decode(z, return_dict=False)[0]  # type: ignore[operator]
+    pixels: Tensor = vae.decode(z, return_dict=False)[0]
     return pixels
 
 

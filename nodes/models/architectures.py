@@ -81,7 +81,9 @@ def _ldm_levels(header: Header) -> list[tuple[int, list[int]]]:
 def _diffusers_levels(header: Header) -> list[tuple[int, list[int]]]:
     levels = []
     for i in range(count(header, "down_blocks.")):
-        depths = [count(header, f"down_blocks.{i}.attentions.{j}.transformer_blocks.") for j in range(count(header, f"down_blocks.{i}.resnets."))]
+        depths = [
+            count(header, f"down_blocks.{i}.attentions.{j}.transformer_blocks.") for j in range(count(header, f"down_blocks.{i}.resnets."))
+        ]
         levels.append((header.dim(f"down_blocks.{i}.resnets.0.conv1.weight", 0), depths))
     return levels
 
@@ -130,7 +132,11 @@ def controlnet(header: Header) -> Config:
     config["conditioning_embedding_out_channels"] = hints
     if types := header.dim("task_embedding", 0):
         config["num_control_type"] = types
-    return {name: value for name, value in config.items() if name not in ("out_channels", "up_block_types", "reverse_transformer_layers_per_block")}
+    return {
+        name: value
+        for name, value in config.items()
+        if name not in ("out_channels", "up_block_types", "reverse_transformer_layers_per_block")
+    }
 
 
 def autoencoder(header: Header) -> Config:

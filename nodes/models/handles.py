@@ -52,6 +52,19 @@ class Patch:
 
 
 @dataclass(frozen=True)
+class Merge:
+    """Another model's weights mixed in: W (1 - share) + other share; with `minus`: W + (other - minus) share ("add difference").
+
+    blocks: (part of a weight's name, factor on share) pairs, the first match counts.
+    """
+
+    other: DenoiserHandle | TextEncoderHandle
+    share: float
+    minus: DenoiserHandle | TextEncoderHandle | None = None
+    blocks: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class IpAdapterHandle:
     """An image prompt adapter: projection and attention weights for a family. kind: "base", "plus" (patch features), "full"."""
 
@@ -75,7 +88,7 @@ class DenoiserHandle:
     family: str
     variant: str = "base"
     prediction: Prediction = "epsilon"
-    patches: tuple[Patch, ...] = ()
+    patches: tuple[Patch | Merge, ...] = ()
     scheduler: tuple[tuple[str, Setting], ...] = ()
     settings: tuple[tuple[str, Setting], ...] = ()
     adapters: tuple[tuple[IpAdapterHandle, float], ...] = ()
@@ -95,7 +108,7 @@ class TextEncoderHandle:
     tokenizers: tuple[str, ...] = ()
     clip_skip: int = 0
     embeddings: str = ""
-    patches: tuple[Patch, ...] = ()
+    patches: tuple[Patch | Merge, ...] = ()
     settings: tuple[tuple[str, Setting], ...] = ()
 
 
@@ -151,9 +164,10 @@ def stamp(path: Path | str) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def with_patch(handle: Patchable, patch: Patch) -> Patchable:
-    """The same model with one more patch; strength 0 changes nothing and is left out."""
-    return handle if patch.strength == 0 else replace(handle, patches=(*handle.patches, patch))
+def with_patch(handle: Patchable, patch: Patch | Merge) -> Patchable:
+    """The same model with one more patch; one of strength 0 changes nothing and is left out."""
+    amount = patch.strength if isinstance(patch, Patch) else patch.share
+    return handle if amount == 0 else replace(handle, patches=(*handle.patches, patch))
 
 
 def with_adapter(handle: DenoiserHandle, adapter: IpAdapterHandle, strength: float) -> DenoiserHandle:

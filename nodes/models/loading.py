@@ -23,10 +23,11 @@ from torch import nn
 
 from nodegraph.errors import GraphError
 from nodes.models import architectures, weights
-from nodes.models.detect import Report, inspect, read_config
+from nodes.models.detect import inspect, read_config
 from nodes.models.families import FAMILIES, TOKENIZERS, Slot, shipped_config
 from nodes.models.handles import ControlHandle, DenoiserHandle, ImageEncoderHandle, Source, TextEncoderHandle, VaeHandle
 from nodes.models.header import Header, read_header
+from nodes.models.report import Report
 from nodes.models.weights import State
 
 Config = dict[str, Any]
@@ -41,7 +42,9 @@ def denoiser(handle: DenoiserHandle, dtype: torch.dtype) -> nn.Module:
     report, header, prefix = _component(source, "denoiser")
     family = FAMILIES.get(report.family)
     if family is None:
-        raise GraphError(f"'{source.name}' is {report.family_name}; it is recognised, but cannot be loaded from one file yet. Use its diffusers folder.")
+        raise GraphError(
+            f"'{source.name}' is {report.family_name}; it is recognised, but cannot be loaded from one file yet. Use its diffusers folder."
+        )
     state = weights.read_source(source, prefix)
     if report.layout in ("ldm", "diffusers") and family.model == "UNet2DConditionModel":
         config = _config_beside(source) or architectures.unet(header)
@@ -49,7 +52,8 @@ def denoiser(handle: DenoiserHandle, dtype: torch.dtype) -> nn.Module:
     if report.layout == "diffusers":
         config = _config_beside(source) or shipped_config(handle.family, family.part)
         return build(family.model, config, state, dtype, source.name)
-    config = {"flux1": architectures.flux1, "flux2": architectures.flux2, "sd3": architectures.sd3}[report.family](header)
+    infer = {"flux1": architectures.flux1, "flux2": architectures.flux2, "sd3": architectures.sd3}[report.family]
+    config = infer(header)
     return build(family.model, config, _converted(family.model, config, state), dtype, source.name)
 
 
@@ -70,10 +74,10 @@ def _config_beside(source: Source) -> Config:
 
 def _converted(model: str, config: Config, state: State) -> State:
     """Transformers of Black Forest Labs and Stability through diffusers' own conversion."""
-    from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES  # type: ignore[import-untyped,unused-ignore]
+    from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
 
-    convert = SINGLE_FILE_LOADABLE_CLASSES[model]["checkpoint_mapping_fn"]
-    converted: State = convert(checkpoint=dict(state), config=config)
+    table: Any = SINGLE_FILE_LOADABLE_CLASSES
+    converted: State = table[model]["checkpoint_mapping_fn"](checkpoint=dict(state), config=config)
     return converted
 
 
@@ -134,7 +138,7 @@ def text_encoder(source: Source, slot: Slot, family: str, dtype: torch.dtype) ->
     if source.layout == "folder":
         config, state = read_config(Path(source.path) / "config.json"), weights.read_source(source)
     else:
-        report, header, prefix = _component(source, slot.name)
+        _report, _header, prefix = _component(source, slot.name)
         state = weights.read_source(source, prefix)
         if slot.name == "open_clip_h":
             state = weights.without_last_layer(state)
@@ -150,7 +154,11 @@ def text_encoder(source: Source, slot: Slot, family: str, dtype: torch.dtype) ->
 
 
 def _known(config: Config) -> Config:
-    return {name: value for name, value in config.items() if name not in (*_NOT_ARGUMENTS, "architectures", "torch_dtype", "dtype", "model_type", "transformers_version")}
+    return {
+        name: value
+        for name, value in config.items()
+        if name not in (*_NOT_ARGUMENTS, "architectures", "torch_dtype", "dtype", "model_type", "transformers_version")
+    }
 
 
 def _text_config(slot: Slot, family: str, state: State, source: Source) -> Config:
@@ -249,7 +257,9 @@ def image_encoder(handle: ImageEncoderHandle, dtype: torch.dtype) -> nn.Module:
     else:
         width = state["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[1]
         layers = len({name.split(".")[3] for name in state if name.startswith("vision_model.encoder.layers.")})
-        heads, act = {1024: (16, "quick_gelu"), 1280: (16, "gelu"), 1664: (16, "gelu"), 768: (12, "quick_gelu")}.get(width, (max(width // 64, 1), "gelu"))
+        heads, act = {1024: (16, "quick_gelu"), 1280: (16, "gelu"), 1664: (16, "gelu"), 768: (12, "quick_gelu")}.get(
+            width, (max(width // 64, 1), "gelu")
+        )
         patch = state["vision_model.embeddings.patch_embedding.weight"].shape[-1]
         side = round((state["vision_model.embeddings.position_embedding.weight"].shape[0] - 1) ** 0.5) * patch
         config = {
@@ -257,7 +267,11 @@ def image_encoder(handle: ImageEncoderHandle, dtype: torch.dtype) -> nn.Module:
             "num_attention_heads": heads, "hidden_act": act, "patch_size": patch, "image_size": side,
             "projection_dim": state["visual_projection.weight"].shape[0],
         }  # fmt: skip
-    state = {name: value for name, value in state.items() if name.startswith(("vision_model.", "visual_projection.")) and "position_ids" not in name}
+    state = {
+        name: value
+        for name, value in state.items()
+        if name.startswith(("vision_model.", "visual_projection.")) and "position_ids" not in name
+    }
     return _assemble(CLIPVisionModelWithProjection, CLIPVisionConfig(**config), state, dtype, source.name)
 
 
@@ -266,19 +280,19 @@ def build(name: str, config: Mapping[str, Any], state: State, dtype: torch.dtype
 
     Raises: GraphError for an unknown class and for missing or misshapen weights.
     """
-    import diffusers  # type: ignore[import-untyped,unused-ignore]
+    import diffusers
 
     model = getattr(diffusers, name, None)
     if not (isinstance(model, type) and issubclass(model, nn.Module)):
         raise GraphError(f"'{label}' asks for a model class '{name}', which is not known here.")
-    accepted = signatures.signature(model.__init__).parameters
+    accepted = signatures.signature(model).parameters
     arguments = {key: value for key, value in config.items() if key in accepted}
     return _assemble(model, arguments, state, dtype, label)
 
 
 def _assemble(model: type, config: Any, state: State, dtype: torch.dtype, label: str) -> nn.Module:
     """Build on the meta device (no time lost to initialisation), then put copies of the weights in."""
-    from accelerate import init_empty_weights
+    from accelerate import init_empty_weights  # type: ignore[import-untyped]
 
     with init_empty_weights(include_buffers=False):
         module: nn.Module = model(**config) if isinstance(config, dict) else model(config)
@@ -286,7 +300,9 @@ def _assemble(model: type, config: Any, state: State, dtype: torch.dtype, label:
     optional = {name for name in expected if name.endswith("position_ids")}
     missing = [name for name in expected if name not in state and name not in optional]
     if missing:
-        raise GraphError(f"'{label}' is incomplete: {len(missing)} of {len(expected)} weights are missing, the first is '{missing[0]}'. Get the file again.")
+        raise GraphError(
+            f"'{label}' is incomplete: {len(missing)} of {len(expected)} weights are missing, the first is '{missing[0]}'. Get the file again."
+        )
     wrong = next((name for name in expected if name in state and state[name].shape != expected[name].shape), None)
     if wrong is not None:
         have, want = "x".join(map(str, state[wrong].shape)), "x".join(map(str, expected[wrong].shape))

@@ -64,7 +64,9 @@ def read_lora(patch: Patch) -> LoraFile:
             raise GraphError(f"The LoRA '{patch.name}' is of the kind {refused}, which is not supported.")
         end = next((end for end in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(end)), None)
         if end is not None:
-            groups.setdefault(name[: -len(end)] + ("_lora" if end.startswith("_lora") else ""), {})[SUFFIXES[end]] = tensor.to(torch.float32)
+            groups.setdefault(name[: -len(end)] + ("_lora" if end.startswith("_lora") else ""), {})[SUFFIXES[end]] = tensor.to(
+                torch.float32
+            )
     for name, group in groups.items():
         if "alpha" not in group and "down" in group and (found := alphas(name, group["down"].shape[0])) is not None:
             group["alpha"] = torch.tensor(found)
@@ -92,7 +94,13 @@ def _peft_alphas(metadata: Mapping[str, str]):  # type: ignore[no-untyped-def]
 
 
 def apply(
-    file: LoraFile, module: nn.Module, strength: float, blocks: tuple[tuple[str, float], ...], family: str, slot: str, originals: dict[str, Tensor]
+    file: LoraFile,
+    module: nn.Module,
+    strength: float,
+    blocks: tuple[tuple[str, float], ...],
+    family: str,
+    slot: str,
+    originals: dict[str, Tensor],
 ) -> int:
     """Add a file to a network's weights in place; how many layers it changed.
 
@@ -122,12 +130,16 @@ def apply(
 def _change(module: nn.Module, targets: tuple[str, ...], group: Group, factor: float, originals: dict[str, Tensor], label: str) -> None:
     """Change the weights of one layer; several targets are the rows of one fused layer, in order."""
     parameters = [module.get_parameter(f"{target}.weight") for target in targets]
-    fused = torch.cat([p.detach().to(torch.float32) for p in parameters]) if len(parameters) > 1 else parameters[0].detach().to(torch.float32)
+    fused = (
+        torch.cat([p.detach().to(torch.float32) for p in parameters]) if len(parameters) > 1 else parameters[0].detach().to(torch.float32)
+    )
     try:
         changed = patched(fused, group, factor)
     except (RuntimeError, ValueError):
         shape = "x".join(map(str, fused.shape))
-        raise GraphError(f"The LoRA '{label}' does not fit this model: its layer for '{targets[0]}' has another size than {shape}.") from None
+        raise GraphError(
+            f"The LoRA '{label}' does not fit this model: its layer for '{targets[0]}' has another size than {shape}."
+        ) from None
     row = 0
     with torch.no_grad():
         for target, parameter in zip(targets, parameters, strict=True):
@@ -149,7 +161,9 @@ def patched(weight: Tensor, group: Group, strength: float) -> Tensor:
         return weight + strength * change
     magnitude = magnitude.to(weight.device, torch.float32)
     full = weight + change
-    rows = magnitude.numel() == weight.shape[0] and not (magnitude.ndim == 2 and magnitude.shape[0] == 1 and magnitude.shape[1] == weight.shape[1])
+    rows = magnitude.numel() == weight.shape[0] and not (
+        magnitude.ndim == 2 and magnitude.shape[0] == 1 and magnitude.shape[1] == weight.shape[1]
+    )
     axis = 0 if rows else 1
     matrix = full.flatten(1) if rows else full.transpose(0, 1).flatten(1)
     shape = [1] * weight.ndim

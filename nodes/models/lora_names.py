@@ -55,15 +55,15 @@ def _denoiser_spellings(module: nn.Module, layers: list[str]) -> Iterator[tuple[
         if last in ("to_q", "to_k", "to_v", "to_out") and ".attn" in layer:  # diffusers before 0.21
             yield f"{head}.processor.{last}_lora", (layer,)
     if kind == "UNet2DConditionModel":
-        table = names.inverse(names.unet_modules(module.config))  # type: ignore[arg-type]
+        table = names.inverse(names.unet_modules(module.config))
         for layer in layers:
             original = names.rename(layer, table)
             if original is not None:
                 yield original, (layer,)
     if kind == "FluxTransformer2DModel":
-        yield from _flux(len(module.transformer_blocks), len(module.single_transformer_blocks))  # type: ignore[arg-type]
+        yield from _flux(len(module.transformer_blocks), len(module.single_transformer_blocks))
     if kind == "SD3Transformer2DModel":
-        yield from _sd3(len(module.transformer_blocks))  # type: ignore[arg-type]
+        yield from _sd3(len(module.transformer_blocks))
 
 
 def _flux(double: int, single: int) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,13 +18,14 @@ import torch
 from torch import nn
 
 from nodegraph.errors import GraphError
-from nodes.models import ip_adapter, loading, lora, upscalers
+from nodes.models import ip_adapter, loading, lora, merging, upscalers
 from nodes.models.handles import (
     ControlHandle,
     DenoiserHandle,
     Handle,
     ImageEncoderHandle,
     IpAdapterHandle,
+    Merge,
     Patch,
     Source,
     TextEncoderHandle,
@@ -33,7 +34,7 @@ from nodes.models.handles import (
 )
 
 WORKING_BYTES = 2 * 2**30  # left free on a graphics card for what is computed
-Worn = tuple[tuple[Patch, ...], tuple[tuple[IpAdapterHandle, float], ...]]
+Worn = tuple[tuple[Patch | Merge, ...], tuple[tuple[IpAdapterHandle, float], ...]]
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -80,7 +81,7 @@ class _Entry:
 
     def bytes(self) -> int:
         own = sum(t.numel() * t.element_size() for m in self.modules for t in (*m.parameters(), *m.buffers()))
-        return own + sum(t.numel() * t.element_size() for t in self.originals.values())
+        return int(own + sum(t.numel() * t.element_size() for t in self.originals.values()))
 
 
 class ModelMemory:
@@ -188,6 +189,9 @@ class ModelMemory:
         entry.worn = worn
         slots = [slot.name for slot in loading.text_slots(handle)] if isinstance(handle, TextEncoderHandle) else [""]
         for patch in worn[0]:
+            if isinstance(patch, Merge):
+                self._merge(entry, patch)
+                continue
             file = lora.read_lora(patch)
             matched = 0
             for number, (module, slot) in enumerate(zip(entry.modules, slots, strict=True)):
@@ -198,6 +202,15 @@ class ModelMemory:
                 raise GraphError(f"The LoRA '{patch.name}' names no part of this model. It belongs to another family.")
         if worn[1]:
             ip_adapter.attach(entry.module, worn[1])
+
+    def _merge(self, entry: _Entry, merge: Merge) -> None:
+        with ExitStack() as stack:
+            other = stack.enter_context(self.use(merge.other, "cpu", torch.float32))
+            minus = stack.enter_context(self.use(merge.minus, "cpu", torch.float32)) if merge.minus is not None else None
+            for number, module in enumerate(entry.modules):
+                keep = {name: value for (n, name), value in entry.originals.items() if n == number}
+                merging.mix(module, other.modules[number], merge.share, merge.blocks, minus.modules[number] if minus else None, keep)
+                entry.originals.update({(number, name): value for name, value in keep.items()})
 
     def _trim(self) -> None:
         """Evict the least recently used models until the budget holds."""
@@ -234,7 +247,7 @@ def load(handle: Handle, dtype: torch.dtype) -> tuple[tuple[nn.Module, ...], tup
     if isinstance(handle, DenoiserHandle):
         module = loading.denoiser(handle, dtype)
         if dict(handle.settings).get("dtype") == "fp8":
-            module.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)  # type: ignore[operator]
+            module.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
         return (module,), ()
     if isinstance(handle, VaeHandle):
         return (loading.vae(handle, dtype),), ()
@@ -278,7 +291,9 @@ def suitable_dtype(handle: Handle, device: torch.device) -> torch.dtype:
     if isinstance(handle, VaeHandle):
         if device.type != "cuda":
             return torch.float32
-        return {"sd1": torch.float16, "sd2": torch.float16, "flux1": torch.bfloat16, "flux2": torch.bfloat16, "sd3": torch.bfloat16}.get(family, torch.float32)
+        return {"sd1": torch.float16, "sd2": torch.float16, "flux1": torch.bfloat16, "flux2": torch.bfloat16, "sd3": torch.bfloat16}.get(
+            family, torch.float32
+        )
     is_transformer = family not in ("sd1", "sd2", "sdxl", "sdxl-refiner", "sd-upscale", "")
     return torch.bfloat16 if is_transformer and device.type == "cuda" else torch.float16
 

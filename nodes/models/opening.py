@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from nodegraph.errors import GraphError
-from nodes.models.detect import FAMILY_NAMES, Report, inspect, read_config
+from nodes.models.detect import inspect, read_config
 from nodes.models.families import FAMILIES, shipped_config
 from nodes.models.handles import (
     ControlHandle,
     DenoiserHandle,
     ImageEncoderHandle,
     IpAdapterHandle,
+    Layout,
+    Merge,
     Patch,
+    Patchable,
     Prediction,
     Setting,
     Source,
@@ -26,6 +29,7 @@ from nodes.models.handles import (
     with_adapter,
     with_patch,
 )
+from nodes.models.report import FAMILY_NAMES, Report
 
 
 class Checkpoint(NamedTuple):
@@ -69,7 +73,7 @@ def _denoiser(path: Path, report: Report) -> DenoiserHandle:
     if report.family not in FAMILIES and not path.is_dir():
         raise GraphError(f"'{path.name}' is {report.words}. This family is recognised, but cannot be loaded from one file yet.")
     part = FAMILIES[report.family].part if report.family in FAMILIES else folder.name
-    layout = "folder" if path.is_dir() else "checkpoint" if report.kind == "checkpoint" else "file"
+    layout: Layout = "folder" if path.is_dir() else "checkpoint" if report.kind == "checkpoint" else "file"
     scheduler: tuple[tuple[str, Setting], ...] = ()
     if path.is_dir() and (path / "scheduler" / "scheduler_config.json").is_file():
         scheduler = scalars(read_config(path / "scheduler" / "scheduler_config.json"))
@@ -130,7 +134,7 @@ def open_vae(path: Path | str, family: str = "") -> VaeHandle:
         chosen = _by_scaling(read_config(path / "config.json").get("scaling_factor"))
     if not chosen:
         raise GraphError(f"'{path.name}' does not say for which models it is. Choose the family in the node that loads it.")
-    layout = "folder" if path.is_dir() else "file"
+    layout: Layout = "folder" if path.is_dir() else "file"
     return VaeHandle(Source(str(path), layout, "vae", stamp(path)), chosen, report.variant)
 
 
@@ -138,7 +142,9 @@ def _by_scaling(factor: object) -> str:
     return next((name for name in FAMILIES if factor is not None and shipped_config(name, "vae").get("scaling_factor") == factor), "")
 
 
-def open_text_encoder(paths: list[Path | str], family: str, tokenizers: tuple[str, ...] = (), embeddings: Path | str = "") -> TextEncoderHandle:
+def open_text_encoder(
+    paths: list[Path | str], family: str, tokenizers: tuple[str, ...] = (), embeddings: Path | str = ""
+) -> TextEncoderHandle:
     """Text encoders from files or folders of their own, in any order; each is put into the family's slot that it fits."""
     if family not in FAMILIES:
         raise GraphError(f"The text encoders of '{family}' are not known.")
@@ -152,7 +158,7 @@ def open_text_encoder(paths: list[Path | str], family: str, tokenizers: tuple[st
         if report.slot not in wanted:
             names = " and ".join(wanted)
             raise GraphError(f"'{path.name}' is a text encoder of the kind {report.slot}; {FAMILY_NAMES[family]} takes {names}.")
-        layout = "folder" if path.is_dir() else "file"
+        layout: Layout = "folder" if path.is_dir() else "file"
         own = tokenizers[position] if position < len(tokenizers) else _tokenizer_beside(path, wanted[report.slot].tokenizer)
         found[report.slot] = (Source(str(path), layout, report.slot, stamp(path)), own)
     ordered = [found[name] for name in wanted if name in found]
@@ -174,7 +180,7 @@ def open_control(path: Path | str) -> ControlHandle:
     report = inspect(path)
     if report.kind not in ("controlnet", "t2i-adapter"):
         raise GraphError(f"'{path.name}' is not a ControlNet: {_it_is(report)}.")
-    layout = "folder" if path.is_dir() else "file"
+    layout: Layout = "folder" if path.is_dir() else "file"
     part = "adapter" if report.kind == "t2i-adapter" else "controlnet"
     return ControlHandle(Source(str(path), layout, part, stamp(path)), report.family, report.variant)
 
@@ -227,7 +233,9 @@ def with_lora(
     width = inspect_context(denoiser)
     fits_width = not report.context or not width or report.context == width
     if not fits_family and not (report.context and fits_width):
-        raise GraphError(f"The LoRA '{path.name}' is for {report.family_name}, but the model is {FAMILY_NAMES.get(denoiser.family, denoiser.family)}.")
+        raise GraphError(
+            f"The LoRA '{path.name}' is for {report.family_name}, but the model is {FAMILY_NAMES.get(denoiser.family, denoiser.family)}."
+        )
     if not fits_width:
         raise GraphError(f"The LoRA '{path.name}' expects text features of width {report.context}, but the model's are {width} wide.")
     mark = stamp(path)
@@ -235,6 +243,20 @@ def with_lora(
     if text_encoder is not None:
         text_encoder = with_patch(text_encoder, Patch(str(path), strength if text_strength is None else text_strength, mark, blocks))
     return denoiser, text_encoder
+
+
+def with_merge(
+    handle: Patchable, other: Patchable, share: float, minus: Patchable | None = None, blocks: tuple[tuple[str, float], ...] = ()
+) -> Patchable:
+    """A mix of two models of one family: share 0 is `handle`, 1 is `other`; with `minus`, share of (other - minus) is added.
+
+    Raises: GraphError when the families differ, or the variants do (an inpaint model has other inputs).
+    """
+    for model in (other, minus):
+        if model is not None and (model.family, getattr(model, "variant", "")) != (handle.family, getattr(handle, "variant", "")):
+            names = [f"{FAMILY_NAMES.get(m.family, m.family)} ({getattr(m, 'variant', 'base')})" for m in (handle, model)]
+            raise GraphError(f"Only models of one kind can be merged, but these are {names[0]} and {names[1]}.")
+    return with_patch(handle, Merge(other, share, minus, blocks))
 
 
 def with_ip_adapter(denoiser: DenoiserHandle, adapter: IpAdapterHandle, strength: float = 1.0) -> DenoiserHandle:

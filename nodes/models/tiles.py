@@ -48,7 +48,10 @@ def tiled(
                 share = result.new_zeros((1, 1, *total.shape[-2:]), dtype=torch.float32)
             y, z = int(top * scale), int(left * scale)
             fade = max(int(overlap * scale), 1)
-            mask = _ramp(h, fade, top > 0, top + piece.shape[-2] < height)[:, None] * _ramp(w, fade, left > 0, left + piece.shape[-1] < width)[None]
+            mask = (
+                _ramp(h, fade, top > 0, top + piece.shape[-2] < height)[:, None]
+                * _ramp(w, fade, left > 0, left + piece.shape[-1] < width)[None]
+            )
             mask = mask.to(result.device)
             total[..., y : y + h, z : z + w] += result.to(torch.float32) * mask
             share[..., y : y + h, z : z + w] += mask

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nodegraph.errors import GraphError
@@ -137,4 +137,4 @@ def upscale(module: nn.Module, pixels: Tensor, tile: int = 512, overlap: int = 3
         return out
 
     with torch.inference_mode():
-        return tiled(run, pixels, tile, overlap, int(module.scale), progress).clamp(0, 1)  # type: ignore[call-overload]
+        return tiled(run, pixels, tile, overlap, int(module.scale), progress).clamp(0, 1)

@@ -38,7 +38,9 @@ def files_of(folder: Path) -> list[Path]:
     if len(lone) == 1:
         return lone
     if any(folder.glob("*.bin")) or any(folder.glob("*.ckpt")) or any(folder.glob("*.pt")):
-        raise GraphError(f"'{folder}' holds only pickled weights, which can run code. Convert them to .safetensors first (nodegraph convert).")
+        raise GraphError(
+            f"'{folder}' holds only pickled weights, which can run code. Convert them to .safetensors first (nodegraph convert)."
+        )
     raise GraphError(f"'{folder}' holds no .safetensors weights. Fetch the complete model folder.")
 
 
@@ -101,7 +103,8 @@ def vae(state: State, config: Mapping[str, Any]) -> State:
     else:
         state = {_modern(name): value for name, value in state.items()}
     return {
-        name: value.squeeze(-1).squeeze(-1) if "mid_block.attentions" in name and value.ndim == 4 else value for name, value in state.items()
+        name: value.squeeze(-1).squeeze(-1) if "mid_block.attentions" in name and value.ndim == 4 else value
+        for name, value in state.items()
     }
 
 

@@ -38,7 +38,12 @@ def model(family, *encoders, tokenizers=None, **options):
         "flux1": ("clip_l", "t5"),
     }[family][: len(encoders)]  # fmt: skip
     handle = TextEncoderHandle(tuple(Source("", "file", slot) for slot in slots), family, **options)
-    default = {"clip_l": lambda: tiny.tokenizer(), "clip_g": lambda: tiny.tokenizer("!"), "open_clip_h": lambda: tiny.tokenizer("!"), "t5": t5_tokenizer}
+    default = {
+        "clip_l": lambda: tiny.tokenizer(),
+        "clip_g": lambda: tiny.tokenizer("!"),
+        "open_clip_h": lambda: tiny.tokenizer("!"),
+        "t5": t5_tokenizer,
+    }
     return Model(handle, encoders, torch.device("cpu"), torch.float32, tuple(tokenizers or (default[slot]() for slot in slots)))
 
 
@@ -103,7 +108,13 @@ def test_flux_equals_diffusers():
     loaded = model("flux1", tiny.clip(), t5())
     a, b = loaded.tokenizers
     pipeline = FluxPipeline(
-        transformer=None, scheduler=None, vae=None, text_encoder=loaded.encoders[0], tokenizer=a, text_encoder_2=loaded.encoders[1], tokenizer_2=b
+        transformer=None,
+        scheduler=None,
+        vae=None,
+        text_encoder=loaded.encoders[0],
+        tokenizer=a,
+        text_encoder_2=loaded.encoders[1],
+        tokenizer_2=b,
     )
     with torch.inference_mode():
         embeds, pooled, _ = pipeline.encode_prompt(PROMPT, PROMPT, device="cpu")

@@ -1,5 +1,7 @@
 """The syntax of prompts: each rule by example, and by properties."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +96,7 @@ signs = st.text(alphabet="ab :1.5()[]{}|\\,\n", max_size=60)
 def test_any_text_parses_to_parts_that_cover_all_steps_once(text, steps, seed):
     parts = [part for part, _ in parse(text, steps, seed)]
     assert parts[0].start == 0 and parts[-1].end == 1
-    assert all(a.end == b.start and a.text != b.text for a, b in zip(parts, parts[1:], strict=False))
+    assert all(a.end == b.start and a.text != b.text for a, b in itertools.pairwise(parts))
 
 
 @given(st.text(alphabet="ab :1.5\\,", max_size=40))

@@ -38,7 +38,15 @@ def original_unet(module, prefix="model.diffusion_model."):
     return {prefix + names.rename(name, table): value for name, value in module.state_dict().items()}
 
 
-UNETS = [("sd1", {}), ("sd1", {"in_channels": 9}), ("sd1", {"in_channels": 8}), ("sd2", {}), ("sd2", {"in_channels": 9}), ("sdxl", {}), ("sdxl-refiner", {})]
+UNETS = [
+    ("sd1", {}),
+    ("sd1", {"in_channels": 9}),
+    ("sd1", {"in_channels": 8}),
+    ("sd2", {}),
+    ("sd2", {"in_channels": 9}),
+    ("sdxl", {}),
+    ("sdxl-refiner", {}),
+]
 
 
 @pytest.mark.parametrize(("family", "changes"), UNETS)
@@ -53,7 +61,10 @@ def test_published_unets_are_told_from_their_shapes_in_both_layouts(family, chan
         inferred = architectures.unet(header(state).under(dict(report.parts)["denoiser"]))
         expected = shipped_config(family, "unet") | changes
         levels = len(expected["block_out_channels"])
-        found, whole = (d if isinstance(d, list) else [d] * levels for d in (inferred.pop("transformer_layers_per_block"), expected["transformer_layers_per_block"]))
+        found, whole = (
+            d if isinstance(d, list) else [d] * levels
+            for d in (inferred.pop("transformer_layers_per_block"), expected["transformer_layers_per_block"])
+        )
         assert found[1:] == whole[1:]  # where depths differ, the first level has no attention
         for name, value in inferred.items():
             assert value == expected[name], name
@@ -62,9 +73,21 @@ def test_published_unets_are_told_from_their_shapes_in_both_layouts(family, chan
 @pytest.mark.parametrize(
     ("names_", "family", "variant"),
     [
-        ({"double_blocks.0.img_attn.norm.key_norm.scale": (128,), "img_in.weight": (3072, 64), "guidance_in.in_layer.weight": (3072, 256)}, "flux1", "dev"),
+        (
+            {
+                "double_blocks.0.img_attn.norm.key_norm.scale": (128,),
+                "img_in.weight": (3072, 64),
+                "guidance_in.in_layer.weight": (3072, 256),
+            },
+            "flux1",
+            "dev",
+        ),
         ({"double_blocks.0.img_attn.norm.key_norm.scale": (128,), "img_in.weight": (3072, 64)}, "flux1", "schnell"),
-        ({"double_blocks.0.img_attn.norm.key_norm.scale": (128,), "img_in.weight": (3072, 384), "guidance_in.in_layer.weight": (1, 1)}, "flux1", "fill"),
+        (
+            {"double_blocks.0.img_attn.norm.key_norm.scale": (128,), "img_in.weight": (3072, 384), "guidance_in.in_layer.weight": (1, 1)},
+            "flux1",
+            "fill",
+        ),
         ({"double_blocks.0.img_attn.norm.key_norm.scale": (128,), "single_stream_modulation.lin.weight": (1, 1)}, "flux2", "base"),
         ({"double_blocks.0.img_attn.norm.key_norm.scale": (128,), "distilled_guidance_layer.in_proj.bias": (1,)}, "chroma", "base"),
         ({"joint_blocks.0.context_block.adaLN_modulation.1.bias": (9216,), "context_embedder.weight": (1536, 4096)}, "sd3", "3"),
@@ -140,16 +163,45 @@ def test_sd2_with_velocity_prediction_is_told_by_the_spread_of_one_norm(tmp_path
         ({"lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight": (4, 3072)}, "lora", "flux1", "lora"),
         ({"transformer.single_transformer_blocks.0.proj_mlp.lora_A.weight": (4, 3072)}, "lora", "flux1", "lora"),
         ({"lora_unet_mid_block_attentions_0_proj_in.hada_w1_a": (4, 4), "lora_te_text_model_x.hada_w1_a": (4, 4)}, "lora", "", "loha"),
-        ({"lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (4, 768), "lora_te2_text_model_x.lora_down.weight": (4, 9)}, "lora", "sdxl", "lora"),
-        ({"control_model.input_hint_block.0.weight": (16, 3, 3, 3), "control_model.input_blocks.0.0.weight": (320, 4, 3, 3)}, "controlnet", "sd1", "controlnet"),
-        ({"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3), "add_embedding.linear_1.weight": (1, 1)}, "controlnet", "sdxl", "controlnet"),
-        ({"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3), "task_embedding": (6, 320), "add_embedding.linear_1.weight": (1, 1)}, "controlnet", "sdxl", "controlnet-union"),
+        (
+            {"lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (4, 768), "lora_te2_text_model_x.lora_down.weight": (4, 9)},
+            "lora",
+            "sdxl",
+            "lora",
+        ),
+        (
+            {"control_model.input_hint_block.0.weight": (16, 3, 3, 3), "control_model.input_blocks.0.0.weight": (320, 4, 3, 3)},
+            "controlnet",
+            "sd1",
+            "controlnet",
+        ),
+        (
+            {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3), "add_embedding.linear_1.weight": (1, 1)},
+            "controlnet",
+            "sdxl",
+            "controlnet",
+        ),
+        (
+            {
+                "controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3),
+                "task_embedding": (6, 320),
+                "add_embedding.linear_1.weight": (1, 1),
+            },
+            "controlnet",
+            "sdxl",
+            "controlnet-union",
+        ),
         ({"body.0.block1.weight": (1, 1, 3, 3), "conv_in.weight": (320, 192, 3, 3)}, "t2i-adapter", "sd1", "t2i-adapter"),
         ({"image_proj.proj.weight": (1, 1), "ip_adapter.1.to_k_ip.weight": (320, 768)}, "ip-adapter", "sd1", "base"),
         ({"image_proj.latents": (1, 1), "ip_adapter.1.to_k_ip.weight": (640, 2048)}, "ip-adapter", "sdxl", "plus"),
         ({"emb_params": (3, 768)}, "embedding", "sd1", "base"),
         ({"clip_l": (3, 768), "clip_g": (3, 1280)}, "embedding", "sdxl", "base"),
-        ({"text_model.encoder.layers.0.mlp.fc1.weight": (3072, 768), "text_model.embeddings.token_embedding.weight": (9, 768)}, "text_encoder", "", "base"),
+        (
+            {"text_model.encoder.layers.0.mlp.fc1.weight": (3072, 768), "text_model.embeddings.token_embedding.weight": (9, 768)},
+            "text_encoder",
+            "",
+            "base",
+        ),
         ({"encoder.block.0.layer.0.SelfAttention.q.weight": (4096, 4096)}, "text_encoder", "", "base"),
         ({"vision_model.encoder.layers.0.mlp.fc1.weight": (4096, 1024)}, "clip-vision", "", "base"),
         ({"something.else": (3, 3, 3)}, "unknown", "", "base"),

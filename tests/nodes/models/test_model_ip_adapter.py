@@ -30,7 +30,15 @@ def adapter_state(unet, features=24, seed=0):
     def noise(*shape):
         return torch.randn(*shape, generator=generator) * 0.2
 
-    state = {"image_proj": {"proj.weight": noise(4 * 64, features), "proj.bias": noise(4 * 64), "norm.weight": noise(64), "norm.bias": noise(64)}, "ip_adapter": {}}
+    state = {
+        "image_proj": {
+            "proj.weight": noise(4 * 64, features),
+            "proj.bias": noise(4 * 64),
+            "norm.weight": noise(64),
+            "norm.bias": noise(64),
+        },
+        "ip_adapter": {},
+    }
     number = 1
     for name in unet.attn_processors:
         if name.endswith("attn2.processor"):
@@ -85,7 +93,16 @@ def test_an_adapter_that_does_not_fit_is_refused_and_leaves_the_model_clean(part
 def test_the_image_encoder_gives_features_of_each_kind(tmp_path):
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-    config = CLIPVisionConfig(hidden_size=64, intermediate_size=64, num_hidden_layers=3, num_attention_heads=1, image_size=32, patch_size=8, projection_dim=24, hidden_act="gelu")
+    config = CLIPVisionConfig(
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=1,
+        image_size=32,
+        patch_size=8,
+        projection_dim=24,
+        hidden_act="gelu",
+    )
     encoder = tiny.randomised(CLIPVisionModelWithProjection(config), 4)
     encoder.save_pretrained(tmp_path / "vision")
     save_file({n: v.clone() for n, v in encoder.state_dict().items()}, tmp_path / "vision.safetensors")

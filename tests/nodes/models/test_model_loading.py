@@ -83,7 +83,9 @@ def test_a_lone_file_with_diffusers_names_needs_no_config(parts, tmp_path):
     same(load(open_denoiser(tmp_path / "plain.safetensors")).module, parts.unet)
 
 
-@pytest.mark.parametrize(("kind", "family", "variant"), [("sd2", "sd2", "base"), ("unclip", "sd2", "unclip"), ("sdxl-refiner", "sdxl-refiner", "base")])
+@pytest.mark.parametrize(
+    ("kind", "family", "variant"), [("sd2", "sd2", "base"), ("unclip", "sd2", "unclip"), ("sdxl-refiner", "sdxl-refiner", "base")]
+)
 def test_other_unet_families_load_from_the_original_layout(kind, family, variant, tmp_path):
     net = tiny.unet(kind)
     save_file(tiny.prefixed(tiny.ldm_unet(net), "model.diffusion_model."), tmp_path / "net.safetensors")
@@ -94,7 +96,9 @@ def test_other_unet_families_load_from_the_original_layout(kind, family, variant
 
 def test_sd2_leaves_out_the_last_layer_of_its_text_encoder(tmp_path):
     text = tiny.clip(layers=4, act="gelu", projected=True)
-    state = tiny.prefixed(tiny.ldm_unet(tiny.unet("sd2")), "model.diffusion_model.") | tiny.prefixed(tiny.openclip(text), "cond_stage_model.model.")
+    state = tiny.prefixed(tiny.ldm_unet(tiny.unet("sd2")), "model.diffusion_model.") | tiny.prefixed(
+        tiny.openclip(text), "cond_stage_model.model."
+    )
     save_file(state, tmp_path / "sd2.safetensors")
     module = load(open_checkpoint(tmp_path / "sd2.safetensors").text_encoder).module
     ids = torch.tensor([[49406, 320, 1125, 49407]])

@@ -112,13 +112,22 @@ def test_lycoris_deltas_equal_peft(kind):
 
 
 def test_lycoris_convolutions_have_the_published_closed_form():
-    g = {"w1_a": noise(2, 6), "w1_b": noise(2, 5, seed=1), "w2_a": noise(2, 6, seed=2), "w2_b": noise(2, 5, seed=3), "t1": noise(2, 2, 3, 3, seed=4), "t2": noise(2, 2, 3, 3, seed=5)}
-    full = sum(
-        torch.einsum("hw,p,r->prhw", g["t1"][i, j], g["w1_a"][i], g["w1_b"][j]) for i in range(2) for j in range(2)
-    ) * sum(torch.einsum("hw,p,r->prhw", g["t2"][i, j], g["w2_a"][i], g["w2_b"][j]) for i in range(2) for j in range(2))
+    g = {
+        "w1_a": noise(2, 6),
+        "w1_b": noise(2, 5, seed=1),
+        "w2_a": noise(2, 6, seed=2),
+        "w2_b": noise(2, 5, seed=3),
+        "t1": noise(2, 2, 3, 3, seed=4),
+        "t2": noise(2, 2, 3, 3, seed=5),
+    }
+    full = sum(torch.einsum("hw,p,r->prhw", g["t1"][i, j], g["w1_a"][i], g["w1_b"][j]) for i in range(2) for j in range(2)) * sum(
+        torch.einsum("hw,p,r->prhw", g["t2"][i, j], g["w2_a"][i], g["w2_b"][j]) for i in range(2) for j in range(2)
+    )
     torch.testing.assert_close(lora.delta(g, torch.Size((6, 5, 3, 3))), full)
     cp = {"up": noise(6, 2, 1, 1), "down": noise(2, 5, 1, 1, seed=1), "mid": noise(2, 2, 3, 3, seed=2)}
-    full = sum(torch.einsum("o,i,hw->oihw", cp["up"][:, r, 0, 0], cp["down"][s, :, 0, 0], cp["mid"][r, s]) for r in range(2) for s in range(2))
+    full = sum(
+        torch.einsum("o,i,hw->oihw", cp["up"][:, r, 0, 0], cp["down"][s, :, 0, 0], cp["mid"][r, s]) for r in range(2) for s in range(2)
+    )
     torch.testing.assert_close(lora.delta(cp, torch.Size((6, 5, 3, 3))), full)
 
 
@@ -129,7 +138,9 @@ def test_a_loha_with_alpha_scales_by_alpha_over_rank():
 
 
 def style(path, layer="lora_unet_mid_block_attentions_0_proj_in", width=64, seed=0, **more):
-    save_file({f"{layer}.lora_up.weight": noise(width, 4, seed=seed), f"{layer}.lora_down.weight": noise(4, width, seed=seed + 1), **more}, path)
+    save_file(
+        {f"{layer}.lora_up.weight": noise(width, 4, seed=seed), f"{layer}.lora_down.weight": noise(4, width, seed=seed + 1), **more}, path
+    )
     return path
 
 
@@ -149,7 +160,10 @@ def test_taking_a_lora_off_restores_the_weights_exactly_without_the_disk(parts, 
     changed, _ = with_lora(plain, None, file, 0.7)
     with memory.use(changed) as model:
         network = model.module
-        assert not torch.equal(network.get_parameter("mid_block.attentions.0.proj_in.weight"), parts.unet.get_parameter("mid_block.attentions.0.proj_in.weight"))
+        assert not torch.equal(
+            network.get_parameter("mid_block.attentions.0.proj_in.weight"),
+            parts.unet.get_parameter("mid_block.attentions.0.proj_in.weight"),
+        )
     file.unlink()
     with memory.use(plain) as model:
         assert model.module is network
@@ -179,7 +193,9 @@ def test_block_weights_scale_parts_of_the_network(parts, checkpoint, tmp_path):
 
 def test_a_lora_of_another_family_is_refused_before_loading(checkpoint, tmp_path):
     layer = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
-    save_file({f"{layer}.lora_down.weight": torch.zeros(4, 2048), f"{layer}.lora_up.weight": torch.zeros(640, 4)}, tmp_path / "xl.safetensors")
+    save_file(
+        {f"{layer}.lora_down.weight": torch.zeros(4, 2048), f"{layer}.lora_up.weight": torch.zeros(640, 4)}, tmp_path / "xl.safetensors"
+    )
     with pytest.raises(GraphError, match=r"The LoRA 'xl.safetensors' is for Stable Diffusion XL, but the model is Stable Diffusion 1\."):
         with_lora(open_checkpoint(checkpoint).denoiser, None, tmp_path / "xl.safetensors")
 

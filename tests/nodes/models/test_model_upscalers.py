@@ -26,7 +26,13 @@ def esrgan(unshuffle=1):
     for block in range(BLOCKS):
         for dense in range(1, 4):
             for i in range(5):
-                convolution(state, f"body.{block}.rdb{dense}.conv{i + 1}", GROWTH if i < 4 else WIDTH, WIDTH + i * GROWTH, block * 100 + dense * 10 + i)
+                convolution(
+                    state,
+                    f"body.{block}.rdb{dense}.conv{i + 1}",
+                    GROWTH if i < 4 else WIDTH,
+                    WIDTH + i * GROWTH,
+                    block * 100 + dense * 10 + i,
+                )
     for seed, name in enumerate(("conv_body", "conv_up1", "conv_up2", "conv_hr")):
         convolution(state, name, WIDTH, WIDTH, 900 + seed)
     convolution(state, "conv_last", 3, WIDTH, 990)
@@ -57,7 +63,14 @@ def computed(state, x, unshuffle=1):
 
 def old_name(name):
     """The first ESRGAN's naming."""
-    fixed = {"conv_first": "model.0", "conv_body": f"model.1.sub.{BLOCKS}", "conv_up1": "model.3", "conv_up2": "model.6", "conv_hr": "model.8", "conv_last": "model.10"}
+    fixed = {
+        "conv_first": "model.0",
+        "conv_body": f"model.1.sub.{BLOCKS}",
+        "conv_up1": "model.3",
+        "conv_up2": "model.6",
+        "conv_hr": "model.8",
+        "conv_last": "model.10",
+    }
     layer, _, kind = name.rpartition(".")
     if layer in fixed:
         return f"{fixed[layer]}.{kind}"
@@ -107,7 +120,9 @@ def test_the_compact_network_adds_detail_to_the_enlarged_picture(tmp_path):
     inner = x
     for i in (0, 2):
         inner = F.prelu(F.conv2d(inner, state[f"body.{i}.weight"], state[f"body.{i}.bias"], padding=1), torch.full((8,), 0.1))
-    expected = F.pixel_shuffle(F.conv2d(inner, state["body.4.weight"], state["body.4.bias"], padding=1), 4) + F.interpolate(x, scale_factor=4)
+    expected = F.pixel_shuffle(F.conv2d(inner, state["body.4.weight"], state["body.4.bias"], padding=1), 4) + F.interpolate(
+        x, scale_factor=4
+    )
     with ModelMemory().use(handle) as model:
         torch.testing.assert_close(upscale(model.module, x), expected.clamp(0, 1), rtol=0, atol=1e-6)
         done = []

@@ -84,7 +84,13 @@ def openclip(module):
     """A Hugging Face CLIP text model under OpenCLIP's names."""
     out = {}
     state = {name.removeprefix("text_model."): value for name, value in module.state_dict().items()}
-    for new, old in {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2", "attn.out_proj": "self_attn.out_proj"}.items():
+    for new, old in {
+        "ln_1": "layer_norm1",
+        "ln_2": "layer_norm2",
+        "mlp.c_fc": "mlp.fc1",
+        "mlp.c_proj": "mlp.fc2",
+        "attn.out_proj": "self_attn.out_proj",
+    }.items():
         for i in range(module.config.num_hidden_layers):
             for kind in ("weight", "bias"):
                 out[f"transformer.resblocks.{i}.{new}.{kind}"] = state[f"encoder.layers.{i}.{old}.{kind}"]
@@ -137,7 +143,9 @@ def write_sd1_folder(folder: Path, parts):
     """The same parts as a diffusers folder."""
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-    scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+    scheduler = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1
+    )
     pipeline = StableDiffusionPipeline(
         vae=parts.vae, text_encoder=parts.text_encoder, tokenizer=tokenizer(), unet=parts.unet, scheduler=scheduler, safety_checker=None,
         feature_extractor=None, requires_safety_checker=False,
