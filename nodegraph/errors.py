@@ -52,5 +52,9 @@ class GraphProblems(GraphError):
         return type(self), (self.problems,)
 
 
+class GraphFileError(GraphError):
+    """A file that is not a graph, with the place where it goes wrong."""
+
+
 class Cancelled(Exception):
     """The user pressed stop. Never shown as an error."""

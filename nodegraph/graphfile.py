@@ -1,4 +1,4 @@
-"""`.graph` files: read, upgraded, written whole or not at all; and graphs carried inside PNG pictures.
+"""`.graph` files, and the graphs that PNG pictures carry: read and written, checked at every step.
 
 The format is JSON that diffs well: nodes sorted by id, one link a line. What this version does not know (nodes of a
 missing pack, fields of a newer version) is kept as it is and written back. A file is only data: reading one never runs,
@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import secrets
-import stat
-import struct
-import time
-import zlib
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nodegraph import __version__
+from nodegraph.embedding import PNG_KEYWORD as PNG_KEYWORD
+from nodegraph.embedding import PNG_MAGIC as PNG_MAGIC
+from nodegraph.embedding import embedded as embedded
+from nodegraph.embedding import text_in_png
 from nodegraph.errors import GraphError
+from nodegraph.errors import GraphFileError as GraphFileError
 from nodegraph.graph import SUBGRAPH, Graph, Group, Link, Node, Note, Subgraph, SubgraphInput, SubgraphOutput
+from nodegraph.saving import BACKUPS as BACKUPS
+from nodegraph.saving import backups_of as backups_of
+from nodegraph.saving import write_atomically as write_atomically
+from nodegraph.upgrading import upgraded as upgraded
 
 if TYPE_CHECKING:
-    from nodegraph.node import Upgrade
     from nodegraph.registry import Registry
 
 FORMAT = 1
@@ -37,19 +38,12 @@ MAX_NODES = 50_000
 MAX_LINKS = 500_000
 MAX_STRING = 8 * 2**20
 """Long enough for a mask painted by hand."""
-BACKUPS = 3
-PNG_KEYWORD = "nodegraph"
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 _NODE_FIELDS = {"type", "version", "at", "values", "title", "size", "mode", "folded", "pinned", "color"}
 _GROUP_FIELDS = {"title", "rect", "members", "color", "folded"}
 _NOTE_FIELDS = {"text", "rect", "color"}
 _SUBGRAPH_FIELDS = {"title", "help", "inputs", "outputs", "nodes", "links", "groups", "notes"}
 _GRAPH_FIELDS = {"format", "app", "meta", "nodes", "links", "groups", "notes", "subgraphs"}
-
-
-class GraphFileError(GraphError):
-    """A file that is not a graph, with the place where it goes wrong."""
 
 
 class NewerFormat(GraphFileError):
@@ -78,7 +72,7 @@ def read_text(path: Path) -> bytes:
             raise GraphFileError(f"'{path.name}' is too large to be a graph.")
         with path.open("rb") as file:
             if file.read(8) == PNG_MAGIC:
-                text = _text_in_png(file, path.name)
+                text = text_in_png(file, path.name, MAX_BYTES)
                 if text is None:
                     raise GraphFileError(f"'{path.name}' carries no graph. Only pictures that Nodegraph wrote carry one.")
                 return text
@@ -350,95 +344,6 @@ def _read_subgraph(raw: Any, name: str, place: str) -> Subgraph:
     )
 
 
-# -- upgrading
-
-
-def upgraded(graph: Graph, registry: Registry) -> Graph:
-    """The graph with every old node brought to today's version, by name: values, links and promoted inputs follow renamed ones.
-
-    A node whose upgrade fails stays as it was; the plan then warns that it is of an older version.
-    """
-    definitions = {name: _upgraded_definition(d, registry) for name, d in graph.subgraphs.items()}
-    made, _ = _upgraded_nodes(graph, registry)
-    return replace(made, subgraphs=definitions) if definitions else made
-
-
-def _upgraded_definition(definition: Subgraph, registry: Registry) -> Subgraph:
-    graph, renames = _upgraded_nodes(definition.graph, registry)
-    if graph is definition.graph:
-        return definition
-    inputs = []
-    for item in definition.inputs:
-        ends = [(node, renames[node].input(name) if node in renames else name) for node, name in item.targets]
-        inputs.append(SubgraphInput(item.name, tuple((node, name) for node, name in ends if name is not None)))
-    outputs = [o._replace(output=renames[o.node].outputs.get(o.output, o.output)) if o.node in renames else o for o in definition.outputs]
-    return replace(definition, graph=graph, inputs=tuple(inputs), outputs=tuple(outputs))
-
-
-def _upgraded_nodes(graph: Graph, registry: Registry) -> tuple[Graph, dict[str, _Renames]]:
-    nodes, renames = dict(graph.nodes), dict[str, _Renames]()
-    for node in graph.nodes.values():
-        spec = registry.specs.get(node.type)
-        if spec is not None and node.version < spec.version:
-            upgrades = registry.upgrades(node.type)
-            steps = []
-            values = dict(node.values)
-            try:
-                for version in sorted(v for v in upgrades if node.version <= v < spec.version):
-                    steps.append((upgrades[version], values))
-                    values = dict(upgrades[version](dict(values)))
-            except Exception:  # the upgrade is a pack's code; the file is the artist's and must open
-                continue
-            renames[node.id] = _Renames(steps)
-            nodes[node.id] = replace(node, values=values, version=spec.version)
-    if not renames:
-        return graph, renames
-    incoming = {}
-    for target, links in graph.incoming.items():
-        made = []
-        for link in links:
-            output = renames[link.source].outputs.get(link.output, link.output) if link.source in renames else link.output
-            name = renames[target].input(link.input) if target in renames else link.input
-            if name is not None:
-                made.append(Link(link.source, output, target, name))
-        if made:
-            incoming[target] = tuple(sorted(dict.fromkeys(made), key=lambda link: link.input))
-    return replace(graph, nodes=nodes, incoming=incoming), renames
-
-
-class _Renames:
-    """What became of the names of a node's inputs and outputs: found out by sending a mark through its upgrades in place of a value."""
-
-    def __init__(self, steps: list[tuple[Upgrade, dict[str, Any]]]) -> None:
-        """`steps` are the upgrades, each with the values that it found."""
-        self.steps = steps
-        self.known: dict[str, str | None] = {}
-        self.outputs: dict[str, str] = {}
-        for upgrade, _ in steps:
-            for was, now in getattr(upgrade, "outputs", {}).items():
-                earlier = [old for old, name in self.outputs.items() if name == was]
-                self.outputs |= dict.fromkeys(earlier, now) if earlier else {was: now}
-
-    def input(self, name: str) -> str | None:
-        """What an input is called now; None if it is no longer there."""
-        if name not in self.known:
-            self.known[name] = self._follow(name)
-        return self.known[name]
-
-    def _follow(self, name: str) -> str | None:
-        mark = object()
-        for upgrade, values in self.steps:
-            try:
-                after = upgrade({**values, name: mark})
-            except Exception:  # it computes with the value; then it does not rename it
-                continue
-            found = [key for key, value in after.items() if value is mark]
-            if not found:
-                return None
-            name = found[0]
-        return name
-
-
 # -- writing
 
 
@@ -617,158 +522,6 @@ def _as_read(graph: Graph) -> Graph:
 
     definitions = {name: replace(d, graph=inner(d.graph), extra=plain(d.extra)) for name, d in graph.subgraphs.items()}
     return replace(inner(graph), subgraphs=definitions, meta=plain(graph.meta), extra=plain(graph.extra))
-
-
-def write_atomically(path: Path, data: bytes, backups: int = 0) -> None:
-    """Put `data` in place of a file: all of it or nothing, even if the power fails. Used for everything the program saves.
-
-    Raises:
-        GraphFileError: The disk is full, the folder is gone or read-only, another program holds the file.
-    """
-    try:
-        path = path.resolve() if path.is_symlink() else path
-        descriptor, temporary = _new_beside(path)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if path.exists():
-                with suppress(OSError):  # a disk without permissions
-                    os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
-                if backups and path.read_bytes() != data:
-                    with suppress(OSError):  # no room for an older version is no reason to refuse the new one
-                        _rotate_backups(path, backups)
-            _replace(temporary, path)
-        except GraphFileError:
-            raise
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        with suppress(OSError):  # some network disks cannot; the file is in its place all the same
-            _sync_folder(path.parent)
-    except GraphFileError:
-        raise
-    except (OSError, ValueError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        words = {
-            28: "the disk is full",
-            27: "the disk is full",
-            122: "your part of the disk is full",
-            13: "you may not write there",
-            1: "you may not write there",
-            30: "the disk is read-only",
-            2: "the folder is gone",
-            20: "the folder is gone",
-            21: "it is a folder",
-            36: "its name is too long",
-        }
-        reason = words.get(number or 0) or (error.strerror if isinstance(error, OSError) else None) or "no file can have this name"
-        name = _short(path.name)
-        raise GraphFileError(f"'{name}' was not saved: {reason}. The file on disk is as it was; save to another place.") from error
-
-
-def _new_beside(path: Path) -> tuple[int, Path]:
-    """A new hidden file in the same folder, for nobody else to read while the one it replaces exists."""
-    name = path.name
-    while len(os.fsencode(name)) > 200:
-        name = name[:-1]
-    temporary = path.with_name(f".{name}.{secrets.token_hex(6)}.tmp")
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-    return os.open(temporary, flags, 0o600 if path.exists() else 0o666), temporary
-
-
-def _replace(temporary: Path, path: Path) -> None:
-    deadline = time.monotonic() + 1.0
-    while True:
-        try:
-            os.replace(temporary, path)
-            return
-        except PermissionError as error:  # Windows, while another program reads the file
-            if time.monotonic() > deadline:
-                raise GraphFileError(f"Another program holds '{path.name}'. Your work is whole in '{temporary}'.") from error
-            time.sleep(0.05)
-
-
-def _rotate_backups(path: Path, count: int) -> None:
-    folder = path.parent / ".graph-backups"
-    folder.mkdir(exist_ok=True)
-    copy = folder / f".{secrets.token_hex(6)}.tmp"
-    try:
-        try:
-            os.link(path, copy)
-        except OSError:  # a disk without hard links
-            copy.write_bytes(path.read_bytes())
-        for i in range(count - 1, 0, -1):
-            with suppress(FileNotFoundError):
-                os.replace(folder / f"{path.name}.{i}", folder / f"{path.name}.{i + 1}")
-        os.replace(copy, folder / f"{path.name}.1")
-    finally:
-        copy.unlink(missing_ok=True)  # renaming one hard link onto another of the same file leaves both
-
-
-def backups_of(path: Path) -> list[Path]:
-    """Earlier versions of a file, newest first."""
-    folder = path.parent / ".graph-backups"
-    return [folder / f"{path.name}.{i}" for i in range(1, BACKUPS + 1) if (folder / f"{path.name}.{i}").exists()]
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-# -- pictures that carry their graph
-
-
-def embedded(png: bytes, texts: Mapping[str, str]) -> bytes:
-    """A PNG with texts put in, as `embedded(png, {PNG_KEYWORD: dumps(graph, compact=True)})`.
-
-    The chunks are not compressed: readers refuse compressed ones over 1 MB and then the whole picture.
-    """
-    if png[:8] != PNG_MAGIC:
-        raise ValueError("not a PNG")
-    end = 8 + 25  # the signature and IHDR
-    return png[:end] + b"".join(_chunk(keyword, text) for keyword, text in texts.items()) + png[end:]
-
-
-def _chunk(keyword: str, text: str) -> bytes:
-    if text.isascii():
-        kind, body = b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("ascii")
-    else:
-        kind, body = b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8")
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def _text_in_png(file: Any, name: str) -> bytes | None:
-    """The graph in a PNG whose signature has been read. Only chunk heads are looked at, nothing is decompressed."""
-    while len(head := file.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", head)
-        if kind in (b"tEXt", b"iTXt"):
-            if length > MAX_BYTES:
-                raise GraphFileError(f"'{name}' carries a text that is too large to be a graph.")
-            body = file.read(length)
-            keyword, _, rest = body.partition(b"\0")
-            if keyword == PNG_KEYWORD.encode():
-                return rest if kind == b"tEXt" else _international_text(rest)
-            file.seek(4, os.SEEK_CUR)
-        elif kind == b"IEND":
-            return None
-        else:
-            file.seek(length + 4, os.SEEK_CUR)
-    return None
-
-
-def _international_text(rest: bytes) -> bytes | None:
-    if rest[:1] == b"\1":  # compressed; we never write that
-        return None
-    parts = rest[2:].split(b"\0", 2)  # language, keyword in that language, text
-    return parts[2] if len(parts) == 3 else None
 
 
 def types_in(graph: Graph) -> set[str]:

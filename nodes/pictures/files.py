@@ -14,8 +14,8 @@ import torch
 from PIL import Image, ImageCms, ImageSequence, UnidentifiedImageError
 from torch import Tensor
 
+from nodegraph.embedding import PNG_MAGIC, embedded
 from nodegraph.errors import GraphError
-from nodegraph.graphfile import PNG_MAGIC, embedded
 from nodes.pictures.limits import MAX_PIXELS, check_size
 
 Image.init()  # or Image.open(formats=...) knows only the formats met so far

@@ -115,7 +115,7 @@ GRAPHS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=35, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(GRAPHS)
 def test_any_graph_comes_back_from_its_text_as_it_was(graph):
     assert parse(dumps(graph)) == graph == parse(dumps(graph, compact=True))
@@ -563,7 +563,7 @@ def test_killing_the_program_at_any_moment_of_a_save_leaves_the_file_whole(tmp_p
             print(i, flush=True)
     """
     chance, last = random.Random(4), -1
-    for _ in range(12):
+    for _ in range(9):
         child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), path, str(last + 1)], stdout=subprocess.PIPE, text=True)
         child.stdout.readline()
         time.sleep(chance.random() * 0.03)
