@@ -287,10 +287,13 @@ class _Reader:
 # -- sizes
 
 
+_SMALL = frozenset((int, float, bool, type(None)))
+
+
 def size_of(value: Any) -> int:
     """Bytes that a value holds in memory: arrays and tensors by `nbytes` (each once, however often it is named), the rest roughly."""
-    if type(value) in (int, float, bool, str, type(None)):
-        return 64
+    if type(value) is dict and all(type(item) in _SMALL for item in value.values()):
+        return 64 + 128 * len(value)
     total = 0
     seen: set[int] = set()
     waiting = [value]

@@ -339,6 +339,7 @@ import sys
 from pathlib import Path
 from nodegraph.cache import DiskTier
 store = DiskTier(Path(sys.argv[1]), limit=600_000)
+store.put("first", bytes(5000))
 print("ready", flush=True)
 i = 0
 while True:
