@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from ui.main_window import MainWindow
 
 
-def main(paths: Sequence[Path] = ()) -> int:
-    """Open the window, with these files in tabs; returns the exit code."""
+def main(paths: Sequence[Path] | None = None) -> int:
+    """Open the window, with these files in tabs (None: those of the command line); returns the exit code."""
+    paths = [Path(name) for name in sys.argv[1:]] if paths is None else paths
     mend_streams()
     from nodegraph.folders import standard
 
@@ -140,4 +141,4 @@ def take_exceptions(log: Log) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main([Path(name) for name in sys.argv[1:]]))
+    sys.exit(main())

@@ -48,7 +48,7 @@ class Crumbs(QWidget):
             self._row.insertWidget(place, made)
             place += 1
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), theme.current().color("surface.canvas"))
         painter.fillRect(0, self.height() - 1, self.width(), 1, theme.current().color("line.hair"))

@@ -32,25 +32,25 @@ class ElidedLabel(Label):
         super().__init__(text, kind, parent=parent)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
 
-    def setText(self, text: str) -> None:  # noqa: N802
+    def setText(self, text: str) -> None:
         self._whole = text
         self._fit()
 
-    def setFixedWidth(self, width: int) -> None:  # noqa: N802
+    def setFixedWidth(self, width: int) -> None:
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         super().setFixedWidth(width)
 
     def whole(self) -> str:
         return self._whole
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit()
 
-    def minimumSizeHint(self) -> QSize:  # noqa: N802
+    def minimumSizeHint(self) -> QSize:
         return QSize(0, super().minimumSizeHint().height())
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         return QSize(self.fontMetrics().horizontalAdvance(self._whole) + 2, super().sizeHint().height())
 
     def _fit(self) -> None:
@@ -81,7 +81,7 @@ class IconLabel(QWidget):
             self._name, self._color = name, color or self._color
             self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         theme.draw_icon(painter, self._name, QRectF(0, 0, self._size, self._size), theme.current().color(self._color))
@@ -98,7 +98,7 @@ class KeyCap(QWidget):
         self.setFixedSize(max(height, round(advance) + (10 if raised else 8)), height)
         self.setAccessibleName(key)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

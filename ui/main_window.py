@@ -510,11 +510,11 @@ class MainWindow(QMainWindow):
         if view is not None and rest:
             nodes_for(view, rest, place, self.studio)
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if event.mimeData().hasUrls():
             event.acceptProposedAction()
 
-    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+    def dropEvent(self, event: QDropEvent) -> None:
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         if not paths:
             return
@@ -771,6 +771,7 @@ class MainWindow(QMainWindow):
         self.stack.setCurrentWidget(self.canvases if name == "graph" else self._spaces[name])
         self._dim_docks(name != "graph")
         self.tab_row.setVisible(name == "graph")
+        self.rail.setVisible(name != "paint")
         self.crumbs.setVisible(name == "graph" and self.document is not None and bool(self.document.scope))
         if name == "compare":
             big = self._spaces[name]
@@ -899,7 +900,7 @@ class MainWindow(QMainWindow):
         self._lock.setIcon(theme.icon("lock" if on else "lock-open", "text.tertiary", "text.primary"))
         self.inspector.set_locked(on)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit_width()
 
@@ -959,7 +960,7 @@ class MainWindow(QMainWindow):
         specs = document.specs if document is not None else self.studio.registry.specs if self.studio.registry is not None else {}
         for spec in specs.values():
             if spec.category:
-                act: Callable[[], None] = lambda type_id=spec.id: self._library_node(type_id, {})  # type: ignore[misc]  # noqa: E731
+                act: Callable[[], None] = lambda type_id=spec.id: self._library_node(type_id, {})  # type: ignore[misc]
                 tone = theme.current().category_token(spec.category)
                 found.append(Command("Nodes", spec.title, act, spec.category.split("/")[0].capitalize(), theme.category_icon(spec.category), tone, words=" ".join((spec.summary, *spec.keywords))))
         for one in self.studio.documents:
@@ -1042,12 +1043,12 @@ class MainWindow(QMainWindow):
 
     # -- the window's life
 
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+    def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow():
             self.studio.check_disk()
 
-    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+    def closeEvent(self, event: QCloseEvent) -> None:
         self._remember_layout()
         if not self.studio.close_all():
             event.ignore()

@@ -52,7 +52,7 @@ class _Strip(QWidget):
             row.addWidget(cross)
         self.setAccessibleName(notice.text)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         share = 0.12 if now.is_dark else 0.10
@@ -114,7 +114,7 @@ class Notices(QWidget):
         strip.deleteLater()
         self.setVisible(bool(self._strips))
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape and self._strips and self._strips[0].notice.closable:
             self.dismiss(self._strips[0].notice)
         else:

@@ -41,7 +41,7 @@ class RailButton(QToolButton):
             self.setAccessibleDescription(f"{count} found" if count else "")
             self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -108,11 +108,11 @@ class Rail(QToolBar):
     def set_problems(self, count: int, bad: bool) -> None:
         self.buttons["problems"].set_count(count, bad)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._inside.setGeometry(0, 0, WIDTH - 1, self.height())  # the style's own margins are wider than the rail
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), theme.current().color("surface.window"))
         painter.fillRect(self.width() - 1, 0, 1, self.height(), theme.current().color("line.hair"))

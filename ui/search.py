@@ -200,13 +200,10 @@ def grouped(hits: Sequence[Hit], query: str, habits: Habits, hint: PortRef | Non
     nodes = [hit for hit in hits if hit.spec.category != "subgraph"]
     sections: list[tuple[str, list[Hit]]] = []
     if query.strip():
-        top = nodes[0].score if nodes else 0.0
-        best = [hit for hit in nodes if hit.score >= max(0.55, top - 0.35)][:8]
+        best = [hit for hit in nodes if hit.places and hit.score >= 0.5][:8] or nodes[:3]
         rest = [hit for hit in nodes if hit not in best]
         sections.append(("Best matches", best))
         sections.append(("Also found", rest))
-        if hint is not None and not rest and len(best) < 6:
-            sections.pop()
     else:
         favourites = [hit for hit in nodes if hit.spec.id in habits.favourites]
         recent = sorted((hit for hit in nodes if hit.spec.id in habits.recent and hit not in favourites), key=lambda hit: habits.recent.index(hit.spec.id))[:6]
@@ -217,6 +214,8 @@ def grouped(hits: Sequence[Hit], query: str, habits: Habits, hint: PortRef | Non
         for hit in nodes:
             if hit.spec.id not in seen:
                 by_category.setdefault(hit.spec.category.split("/")[0] or "logic", []).append(hit)
-        sections += [(name.capitalize(), sorted(found, key=lambda hit: hit.spec.title)) for name, found in sorted(by_category.items())]
+        about = hint.type.lower() if hint is not None else ""
+        order = sorted(by_category, key=lambda name: (0 if about.startswith(name) else 1 if about and name == "sampling" else 2, name))
+        sections += [(name.capitalize(), sorted(by_category[name], key=lambda hit: (-hit.score, hit.spec.title))) for name in order]
     sections.append(("Your graphs", subgraphs))
     return [(name, found) for name, found in sections if found]

@@ -46,10 +46,10 @@ class HintStrip(QWidget):
             self._timer.start(int(seconds * 1000))
         self.update()
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         return QSize(400, 24)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -109,7 +109,7 @@ class Meter(QAbstractButton):
     def _widths(self) -> tuple[float, float]:
         return theme.metrics("small").horizontalAdvance(self._name), theme.metrics("value", px=10).horizontalAdvance(self._value)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -204,13 +204,13 @@ class StatusBar(QStatusBar):
             menu.addAction(words).triggered.connect(lambda _checked=False, what=what: self.free_wanted.emit(what))
         menu.popup(meter.mapToGlobal(QPoint(0, -menu.sizeHint().height())))
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         event.accept()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), theme.current().color("surface.status"))
         painter.fillRect(0, 0, self.width(), 1, theme.current().color("line.hair"))

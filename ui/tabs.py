@@ -63,10 +63,10 @@ class Tabs(QTabBar):
     def face(self, index: int) -> Face:
         return self._faces[index]
 
-    def tabSizeHint(self, index: int) -> QSize:  # noqa: N802
+    def tabSizeHint(self, index: int) -> QSize:
         return QSize(self._wanted(index), HEIGHT)
 
-    def minimumTabSizeHint(self, index: int) -> QSize:  # noqa: N802
+    def minimumTabSizeHint(self, index: int) -> QSize:
         return QSize(min(self._wanted(index), 72), HEIGHT)
 
     def _wanted(self, index: int) -> int:
@@ -78,7 +78,7 @@ class Tabs(QTabBar):
             width += theme.metrics("small", 500).horizontalAdvance(face.badge) + 7
         return round(min(width, 240) + (28 if face.dirty is not None else 14))
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -130,35 +130,31 @@ class Tabs(QTabBar):
             return index
         return -1
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         on_tab = self.tabAt(event.position().toPoint()) >= 0
-        if event.button() == Qt.MouseButton.MiddleButton and on_tab:
-            event.accept()
-        elif event.button() == Qt.MouseButton.LeftButton and self._cross_at(event.position()) >= 0:
+        if (event.button() == Qt.MouseButton.MiddleButton and on_tab) or (event.button() == Qt.MouseButton.LeftButton and self._cross_at(event.position()) >= 0):
             event.accept()
         elif not on_tab:
             event.ignore()  # a dock is dragged by the empty part of its header
         else:
             super().mousePressEvent(event)
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         index = self.tabAt(event.position().toPoint())
-        if event.button() == Qt.MouseButton.MiddleButton and index >= 0 and self._faces[index].dirty is not None:
-            self.close_wanted.emit(index)
-        elif event.button() == Qt.MouseButton.LeftButton and self._cross_at(event.position()) >= 0:
+        if (event.button() == Qt.MouseButton.MiddleButton and index >= 0 and self._faces[index].dirty is not None) or (event.button() == Qt.MouseButton.LeftButton and self._cross_at(event.position()) >= 0):
             self.close_wanted.emit(index)
         else:
             super().mouseReleaseEvent(event)
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         self._hover(self.tabAt(event.position().toPoint()))
         super().mouseMoveEvent(event)
 
-    def enterEvent(self, event: QEnterEvent) -> None:  # noqa: N802
+    def enterEvent(self, event: QEnterEvent) -> None:
         self._hover(self.tabAt(event.position().toPoint()))
         super().enterEvent(event)
 
-    def leaveEvent(self, event: QEvent) -> None:  # noqa: N802
+    def leaveEvent(self, event: QEvent) -> None:
         self._hover(-1)
         super().leaveEvent(event)
 

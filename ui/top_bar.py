@@ -22,7 +22,7 @@ class Mark(QWidget):
         self._side = side
         self.setFixedSize(side, side)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         draw_mark(painter, QRectF(0, 0, self._side, self._side))
         painter.end()
@@ -62,14 +62,14 @@ class SearchField(QAbstractButton):
         self.setFixedHeight(26)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         return QSize(300, 26)
 
     def set_key(self, key: str) -> None:
         self._key = key
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -101,7 +101,7 @@ class SpaceButton(QAbstractButton):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -142,7 +142,7 @@ class BarButton(QAbstractButton):
             width += 8 + theme.metrics("caption").horizontalAdvance(self._key)
         self.setFixedWidth(round(width + 28))
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -238,7 +238,7 @@ class TopBar(QWidget):
         self.show_workspace(name)
         self.workspace_wanted.emit(name)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._place_search()
 
@@ -259,7 +259,7 @@ class TopBar(QWidget):
         self.search.setVisible(width >= 120)
         self.search.setGeometry(round(x), 7, round(max(0, width)), 26)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), theme.current().color("surface.window"))
         painter.fillRect(0, self.height() - 1, self.width(), 1, theme.current().color("line.hair"))

@@ -39,7 +39,7 @@ class _Nav(QAbstractButton):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -85,7 +85,7 @@ class _Recent(QAbstractButton):
             self._pixmap = QPixmap.fromImage(cropped(image, QSize(side, side)))
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
@@ -259,7 +259,7 @@ class Welcome(QWidget):
 
     # -- what is there
 
-    def showEvent(self, event: object) -> None:  # noqa: N802
+    def showEvent(self, event: object) -> None:
         self.refresh()
 
     def refresh(self) -> None:
@@ -350,16 +350,16 @@ class Welcome(QWidget):
             else:
                 where = button("where to put one", "link")
                 where.setToolTip(str(self._folders.models / "controlnet"))
-                where.clicked.connect(lambda: _copy(str(self._folders.models / "controlnet"), where))
+                where.clicked.connect(lambda _checked=False, where=where: _copy(str(self._folders.models / "controlnet"), where))
                 row.addWidget(where)
             self._facts.addWidget(holder)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), theme.current().color("surface.window"))
         painter.end()
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         self.setFocus()
 
 

@@ -43,7 +43,7 @@ class _Slot(QAbstractButton):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.show_side(None)
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         return QSize(202, 38)
 
     def show_side(self, side: Side | None) -> None:
@@ -52,7 +52,7 @@ class _Slot(QAbstractButton):
         self.setToolTip("Put the picture of the viewer here")
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -112,7 +112,7 @@ class WipeView(PictureView):
         self.blinked = not self.blinked
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), theme.current().color("surface.viewer"))
         rect = self.picture_rect()
@@ -184,7 +184,7 @@ class WipeView(PictureView):
 
     # -- hands
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         if self.mode == "wipe" and event.button() == Qt.MouseButton.LeftButton:
             self._moving = True
             self._wipe_to(event.position())
@@ -194,13 +194,13 @@ class WipeView(PictureView):
         else:
             super().mousePressEvent(event)
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._moving:
             self._wipe_to(event.position())
         else:
             super().mouseMoveEvent(event)
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         self._moving = False
         super().mouseReleaseEvent(event)
 
@@ -210,7 +210,7 @@ class WipeView(PictureView):
             self.at = min(1.0, max(0.0, (at.x() - rect.x()) / rect.width()))
             self.update()
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right) and self.mode == "wipe":
             self.at = min(1.0, max(0.0, self.at + (0.02 if event.key() == Qt.Key.Key_Right else -0.02)))
             self.update()

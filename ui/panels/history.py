@@ -34,7 +34,7 @@ class History(QWidget):
             document.history_changed.connect(self.rebuild)
         self.rebuild()
 
-    def showEvent(self, event: object) -> None:  # noqa: N802
+    def showEvent(self, event: object) -> None:
         self.rebuild()
 
     def rebuild(self) -> None:

@@ -43,14 +43,14 @@ class PortMark(QWidget):
             self.setCursor(Qt.CursorShape.PointingHandCursor)
             self.setToolTip("A link gives this value. Show where it comes from.")
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         now = theme.current()
         draw_port(painter, now, now.port_kind(self._type), 7, 12, 9, self.linked, False, 1.0 if self.linked else 0.55)
         painter.end()
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         if self.linked:
             self.pressed.emit()
 
@@ -100,7 +100,7 @@ class _SectionHead(QWidget):
         self.setAccessibleName(f"{self._title}, {'open' if open_ else 'folded'}")
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -111,10 +111,10 @@ class _SectionHead(QWidget):
         painter.drawText(QPointF(26, 16 + theme.metrics("body", 600).capHeight() / 2), self._title)
         painter.end()
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         self.pressed.emit()
 
-    def keyPressEvent(self, event: Any) -> None:  # noqa: N802
+    def keyPressEvent(self, event: Any) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
             self.pressed.emit()
         else:

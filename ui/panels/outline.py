@@ -77,7 +77,7 @@ class Outline(QWidget):
     def _later(self, *_change: object) -> None:
         self._timer.start()
 
-    def showEvent(self, event: object) -> None:  # noqa: N802
+    def showEvent(self, event: object) -> None:
         self.rebuild()
 
     def rebuild(self) -> None:
@@ -205,7 +205,7 @@ class Outline(QWidget):
 
     def _sift(self, text: str) -> None:
         wanted = text.strip().lower()
-        for name, item in self._items.items():
+        for item in self._items.values():
             fits = not wanted or wanted in item.text(0).lower() or wanted in str(item.data(0, int(Qt.ItemDataRole.AccessibleTextRole))).lower()
             item.setHidden(not fits)
             parent = item.parent()
@@ -232,7 +232,7 @@ class Outline(QWidget):
 class _Tree(QTreeWidget):
     key = Signal(object)
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Delete or (event.key() == Qt.Key.Key_Down and event.modifiers() & Qt.KeyboardModifier.ControlModifier):
             self.key.emit(event)
         else:

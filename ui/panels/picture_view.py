@@ -66,7 +66,7 @@ class PictureView(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Picture")
 
-    def minimumSizeHint(self) -> QSize:  # noqa: N802
+    def minimumSizeHint(self) -> QSize:
         return QSize(80, 80)
 
     # -- what is shown
@@ -138,7 +138,7 @@ class PictureView(QWidget):
 
     # -- painting
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), theme.current().color("surface.viewer"))
         if not self._image.isNull():
@@ -186,17 +186,17 @@ class PictureView(QWidget):
 
     # -- hands
 
-    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+    def wheelEvent(self, event: QWheelEvent) -> None:
         delta = event.angleDelta().y() or event.pixelDelta().y() * 4
         self.zoom_at(1.2 ** (delta / 120), event.position())
         event.accept()
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton):
             self._drag = event.position()
             self.setCursor(Qt.CursorShape.ClosedHandCursor)
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._drag is not None and not self._image.isNull():
             by = event.position() - self._drag
             self._drag = event.position()
@@ -207,11 +207,11 @@ class PictureView(QWidget):
             self.lens.look(self.zoom(), x - by.x() / rect.width(), y - by.y() / rect.height())
         self._pick(event.position())
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         self._drag = None
         self.unsetCursor()
 
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         if self.lens.fitted:
             rect = self.picture_rect()
             if rect.contains(event.position()):
@@ -219,7 +219,7 @@ class PictureView(QWidget):
         else:
             self.fit()
 
-    def leaveEvent(self, event: object) -> None:  # noqa: N802
+    def leaveEvent(self, event: object) -> None:
         self.picked.emit(-1, -1, QColor())
 
     def _pick(self, at: QPointF) -> None:
@@ -231,7 +231,7 @@ class PictureView(QWidget):
         else:
             self.picked.emit(-1, -1, QColor())
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         key, middle = event.key(), QPointF(self.width() / 2, self.height() / 2)
         steps = {Qt.Key.Key_Left: (-0.1, 0.0), Qt.Key.Key_Right: (0.1, 0.0), Qt.Key.Key_Up: (0.0, -0.1), Qt.Key.Key_Down: (0.0, 0.1)}
         if key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal):
@@ -248,7 +248,7 @@ class PictureView(QWidget):
         else:
             super().keyPressEvent(event)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         if self.lens.fitted:
             self.zoomed.emit()

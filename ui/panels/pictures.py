@@ -27,7 +27,7 @@ class _Model(QAbstractListModel):
         self._asked: set[Path] = set()
         self.side = 128
 
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008
+    def rowCount(self, parent: Index = QModelIndex()) -> int:
         return 0 if parent.isValid() else len(self.paths)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
@@ -41,7 +41,7 @@ class _Model(QAbstractListModel):
     def flags(self, index: Index) -> Qt.ItemFlag:
         return super().flags(index) | Qt.ItemFlag.ItemIsDragEnabled
 
-    def mimeData(self, indexes: list[Index]) -> object:  # type: ignore[override]  # noqa: N802
+    def mimeData(self, indexes: list[Index]) -> object:  # type: ignore[override]
         made = super().mimeData(indexes)  # type: ignore[arg-type]
         made.setUrls([QUrl.fromLocalFile(str(self.paths[index.row()])) for index in indexes])
         return made
@@ -79,7 +79,7 @@ class _Delegate(QStyledItemDelegate):
         super().__init__(parent)
         self._model = model
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:  # noqa: N802
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         return QSize(self._model.side + 6, self._model.side + 6)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
@@ -141,7 +141,7 @@ class PicturesPanel(QWidget):
         self._timer.setInterval(150)
         self._timer.timeout.connect(self._read)
 
-    def showEvent(self, event: object) -> None:  # noqa: N802
+    def showEvent(self, event: object) -> None:
         self.refresh_later()
 
     def refresh_later(self) -> None:

@@ -76,7 +76,7 @@ class ProblemCard(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(f"{'Error' if problem.severity == 'error' else 'Warning'}: {problem.message}")
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -88,7 +88,7 @@ class ProblemCard(QWidget):
         painter.drawRoundedRect(QRectF(0, 8, 3, self.height() - 16), 1.5, 1.5)
         painter.end()
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._node:
             self.show_wanted.emit(self._node)
         else:

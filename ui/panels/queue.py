@@ -43,7 +43,7 @@ class JobCard(QWidget):
     def _button(self) -> QRectF:
         return QRectF(self.width() - 26, 6 if self.job.state == "running" else CARD / 2 - 9, 18, 18)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now, job = theme.current(), self.job
         painter = QPainter(self)
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
@@ -113,7 +113,7 @@ class JobCard(QWidget):
 
     # -- hands
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() != Qt.MouseButton.LeftButton:
             return
         if self._button().contains(event.position()) and self.job.state in ("running", "waiting"):
@@ -124,24 +124,24 @@ class JobCard(QWidget):
         else:
             self.show_wanted.emit(self.job)
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._grip is not None:
             places = round((event.position().y() - self._grip.y()) / (CARD + 6))
             if places:
                 self.moved.emit(self.job, places)
         self.update()
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         self._grip = None
         self.unsetCursor()
 
-    def leaveEvent(self, event: QEvent) -> None:  # noqa: N802
+    def leaveEvent(self, event: QEvent) -> None:
         self.update()
 
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         self.menu_wanted.emit(self.job, event.globalPos())
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         alt = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
         if event.key() == Qt.Key.Key_Delete:
             self.cancel_wanted.emit(self.job)
@@ -169,16 +169,16 @@ class Thumbnail(QWidget):
         self.setAccessibleName(f"{picture.title}, {picture.name}")
         self.setMinimumSize(40, 40)
 
-    def hasHeightForWidth(self) -> bool:  # noqa: N802
+    def hasHeightForWidth(self) -> bool:
         return True
 
-    def heightForWidth(self, width: int) -> int:  # noqa: N802
+    def heightForWidth(self, width: int) -> int:
         return width
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         return QSize(66, 66)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         side = round(self.width() * self.devicePixelRatioF())
         if self._small is None or self._small.width() != side:
             self._small = QPixmap.fromImage(cropped(self.picture.image, QSize(side, side)))
@@ -198,23 +198,23 @@ class Thumbnail(QWidget):
             painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), 4, 4)
         painter.end()
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
             self.pressed.emit(self.picture)
 
-    def enterEvent(self, event: QEvent) -> None:  # type: ignore[override]  # noqa: N802
+    def enterEvent(self, event: QEvent) -> None:  # type: ignore[override]
         self.update()
 
-    def leaveEvent(self, event: QEvent) -> None:  # noqa: N802
+    def leaveEvent(self, event: QEvent) -> None:
         self.update()
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
             self.pressed.emit(self.picture)
         else:
             super().keyPressEvent(event)
 
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         self.menu_wanted.emit(self.picture, event.globalPos())
 
 

@@ -39,7 +39,7 @@ class _Model(QAbstractListModel):
         super().__init__(parent)
         self.entries: list[Entry] = []
 
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008
+    def rowCount(self, parent: Index = QModelIndex()) -> int:
         return 0 if parent.isValid() else len(self.entries)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -61,7 +61,7 @@ class _Delegate(QStyledItemDelegate):
         super().__init__(rows)
         self._rows = rows
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:  # noqa: N802
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         entry = self._rows.entry(index.row())
         return QSize(100, (HEADING if index.row() else HEADING - 2) if entry.payload is None else self._rows.row_height)
 

@@ -11,7 +11,6 @@ from PySide6.QtGui import QImage, QKeyEvent, QMouseEvent, QPainter, QPainterPath
 from PySide6.QtWidgets import QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from ui import theme
-from ui.canvas.paint import wrapped
 from ui.panels.timeline import cropped
 from ui.templates import Template, read_templates
 from ui.threads import background
@@ -50,7 +49,7 @@ class TemplateCard(QWidget):
     def _words_height(self) -> int:
         return 56 if self._small_card else 66
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
@@ -106,17 +105,17 @@ class TemplateCard(QWidget):
         painter.setPen(now.color("text.secondary"))
         painter.drawText(QPointF(rect.x(), y), small.elidedText(template.about, Qt.TextElideMode.ElideRight, left_room))
 
-    def enterEvent(self, event: QEvent) -> None:  # type: ignore[override]  # noqa: N802
+    def enterEvent(self, event: QEvent) -> None:  # type: ignore[override]
         self.update()
 
-    def leaveEvent(self, event: QEvent) -> None:  # noqa: N802
+    def leaveEvent(self, event: QEvent) -> None:
         self.update()
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton and self.rect().contains(event.position().toPoint()):
             self.chosen.emit(self.template)
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
             self.chosen.emit(self.template)
         else:
@@ -171,7 +170,7 @@ class TemplateGrid(QWidget):
         self.setMinimumHeight(max(0, rows * (self._card_height + GAP) - GAP))
         return len(shown)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._lay_out()
 

@@ -43,7 +43,7 @@ class LivePlate(QWidget):
         self.show()
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         now, state = theme.current(), self._state
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -107,7 +107,7 @@ class DragOut(QObject):
         self._from: QPoint | None = None
         view.installEventFilter(self)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if isinstance(event, QMouseEvent) and event.modifiers() & Qt.KeyboardModifier.AltModifier and not self._view.image.isNull():
             if event.type() == QEvent.Type.MouseButtonPress:
                 self._from = event.position().toPoint()
@@ -347,11 +347,11 @@ class Viewer(QWidget):
         self.plate.setGeometry(round(inside.center().x() - width / 2), round(min(inside.bottom(), self.view.height()) - 44), round(width), 32)
         self._empty.setGeometry(0, 0, self.view.width(), self.view.height())
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+    def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._place()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.view:
             if event.type() == QEvent.Type.Resize:
                 self._place()
