@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from nodegraph.node import HEADLESS, Advanced, Context, GraphError, Randomize, Range, Text, Unit, node
+from nodes import vocabulary
 from nodes.types import Conditioning, Image, Latent, Mask, Part, TextEncoder, Vae
 
 Percent = Annotated[float, Range(0, 1, step=0.01), Unit("%")]
@@ -47,6 +49,8 @@ def prompt(
     from nodes.models.memory import MODELS
 
     with MODELS.use(text_encoder.handle, choose(ctx.device)) as model:
+        if told := vocabulary.warning(text, Path(text_encoder.handle.sources[0].path)):
+            ctx.warn(told)
         conds = numerics.encode(model, text, steps=steps, weighting="a1111" if keep_brightness else "comfyui", seed=wildcards)
     return Conditioning(
         tuple(Part(c.embeds.float().cpu(), None if c.pooled is None else c.pooled.float().cpu(), dict(c.extra), None, None, c.span) for c in conds)
