@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -14,7 +15,8 @@ from nodes.diffusion.transformers import FluxFamily, Sd3Family
 from nodes.diffusion.types import Family, Noising, Prediction
 from nodes.diffusion.unet import UNetFamily
 
-_UNETS = {"sd1": SD1, "sd2": SD1, "sdxl": SDXL, "sdxl-refiner": SDXL, "if": PIXELS}
+# the x4 upscaler's latents are a quarter of the picture's size; its network takes the small picture as extra channels
+_UNETS = {"sd-upscale": replace(SD1, downscale=4), "sd1": SD1, "sd2": SD1, "sdxl": SDXL, "sdxl-refiner": SDXL, "if": PIXELS}
 
 
 def family_for(
@@ -26,7 +28,7 @@ def family_for(
 ) -> Family:
     """The adapter of a family for its loaded network.
 
-    kind: "sd1", "sd2", "sdxl", "sdxl-refiner", "if", "sd3", "flux1"; module: the diffusers UNet or transformer.
+    kind: "sd1", "sd2", "sd-upscale", "sdxl", "sdxl-refiner", "if", "sd3", "flux1"; module: the diffusers UNet or transformer.
     scheduler: the model's scheduler_config.json, for its betas and prediction type; {} or None is the family's usual.
     prediction: overrides what the scheduler says; shift: of a flow model, overrides the model's own and that of the picture's size.
     Raises GraphError for a family that has no adapter.
@@ -47,7 +49,7 @@ def family_for(
 
 
 def _discrete(kind: str, scheduler: Mapping[str, Any] | None, prediction: Prediction | None) -> Noising:
-    usual = {"prediction_type": "v_prediction" if kind == "sd2" else "epsilon"}
+    usual = {"prediction_type": "v_prediction" if kind in ("sd2", "sd-upscale") else "epsilon"}
     if kind == "if":
         usual |= {"beta_schedule": "squaredcos_cap_v2"}
     given = noising_for(scheduler or usual)

@@ -13,6 +13,8 @@ from torch import Tensor
 from nodegraph.errors import GraphError
 from nodes.diffusion.types import Cond, Noising
 
+_WANTED = {"empty": "an empty prompt", "image": "the picture without a prompt"}
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -37,10 +39,12 @@ def counts(cond: Cond, i: int, n: int, sigma: float, noising: Noising) -> bool:
 def jobs(prompts: Mapping[str, Sequence[Cond]], roles: Sequence[str], i: int, n: int, sigma: float, noising: Noising) -> list[Job]:
     """The conditionings that count in this step, by role, in the order of `roles`. Roles without one are left out.
 
-    Raises GraphError where nothing is left of the prompt itself.
+    Raises GraphError where nothing is left of the prompt itself, or a rule asks for a conditioning that was not given.
     """
     found: list[Job] = []
     for role in roles:
+        if role in _WANTED and not prompts.get(role):
+            raise GraphError(f"The guidance rule also needs {_WANTED[role]}. Give it one, or choose another rule.")
         for cond in prompts.get(role, ()):
             if counts(cond, i, n, sigma, noising):
                 found.append(Job(role, cond, len(found), _shape(cond)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from nodegraph.errors import GraphError
 from nodes.diffusion import noise as noises
 from nodes.diffusion import schedules
 from nodes.diffusion.chain import step_keys
-from nodes.diffusion.guidance import Cfg, Rule
+from nodes.diffusion.guidance import Cfg, Dual, Rule
 from nodes.diffusion.loop import sample
 from nodes.diffusion.samplers import make_solver, sampler_named
 from nodes.diffusion.state import SamplerState
@@ -61,7 +62,7 @@ def draw(
     start_step, end_step: which steps of the schedule to run; leftover_noise: stop with the noise that then is left, for another sampler to go on.
     noise: the first noise itself (variations), [batch, c, h, w]; first: the latent's first picture is this one of the seed's batch.
     mask: [1 or batch, 1, H, W] of any size, 1 = paint; soft_mask: grey changes late (differential); mask_in_model: blend as ComfyUI does.
-    prompts: conditionings for the further roles of `rule` ("image", "empty").
+    prompts: conditionings for further roles of `rule`: "empty" for PerpNeg; "image" for Dual is made from `negative` where it is not given.
     model_key: identifies the network with its patches; load, save: the store of finished steps, asked and told by key. What `load` finds is
         not drawn again; the first Step then shows where it goes on.
     Yields Steps; the last one's `latent` is the result. Nothing is yielded where there is nothing to do (denoise 0, start = end).
@@ -84,6 +85,8 @@ def draw(
     x = solver.begin(clean, drawn if add_noise else None, full=_is_full(solver.sigmas[0], noising))
     inpaint = None if mask is None else Inpaint(clean, _fitted(mask, clean), drawn, soft_mask, "model" if mask_in_model else "step")
     rule = rule or Cfg(guidance)
+    if isinstance(rule, Dual) and not (prompts or {}).get("image"):
+        prompts, negative = {**(prompts or {}), "image": negative}, [_without_picture(cond) for cond in negative]
     given = {"offset": start_step, "total": len(whole) - 1}
     keys = None
     if load is not None or save is not None:
@@ -95,6 +98,13 @@ def draw(
         if keys is not None and save is not None and (resume is None or step.i - start_step >= resume.done):
             save(keys[step.i - start_step], step.state())
         yield step
+
+
+def _without_picture(cond: Cond) -> Cond:
+    """The same with a black picture in its extra channels, as pix2pix was trained to see none."""
+    if "concat" not in cond.extra:
+        return cond
+    return replace(cond, extra={**cond.extra, "concat": torch.zeros_like(cond.extra["concat"])})
 
 
 def _is_full(sigma: float, noising: Noising) -> bool:

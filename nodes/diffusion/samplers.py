@@ -21,13 +21,14 @@ from nodes.diffusion.types import Noising
 @dataclass(frozen=True)
 class Sampler:
     """step: the method; brownian: its noise is one path over sigma; drop_penultimate: leave out the last level before 0;
-    whole: a step depends on all levels of the schedule; draws: it adds noise, so the step seed matters."""
+    whole: a step depends on all levels of the schedule; draws: it adds noise, so the step seed matters; flow: it is defined for flow models."""
 
     step: steps.StepFunction | None
     brownian: bool = False
     drop_penultimate: bool = False
     whole: bool = False
     draws: bool = False
+    flow: bool = True
 
 
 def _drawing(step: steps.StepFunction, **more: bool) -> Sampler:
@@ -55,7 +56,7 @@ SAMPLERS: dict[str, Sampler] = {
     "dpmpp_2m_sde_heun": _drawing(steps.dpmpp_2m_sde_heun, brownian=True),
     "dpmpp_3m_sde": _drawing(steps.dpmpp_3m_sde, brownian=True),
     "ddim": Sampler(steps.euler),
-    "ddpm": _drawing(steps.ddpm),
+    "ddpm": _drawing(steps.ddpm, flow=False),
     "lcm": _drawing(steps.lcm),
     "ipndm": Sampler(steps.ipndm),
     "ipndm_v": Sampler(steps_more.ipndm_v),
@@ -123,8 +124,11 @@ def make_solver(name: str, sigmas: Tensor, noising: Noising, like: Tensor, seed:
     """A sampler on a schedule.
 
     sigmas: [n + 1] falling levels (schedules.make_sigmas); like: latents whose shape and device the steps' noise takes; seed: of that noise.
+    Raises GraphError for an unknown name, a schedule without steps, and a method that the model's kind of noise does not allow.
     """
     known, sampler = sampler_named(name)
+    if noising.prediction == "flow" and not sampler.flow:
+        raise GraphError(f"The sampler '{name}' is not defined for flow models. Choose 'euler' or 'dpmpp_2m'.")
     levels = [float(sigma) for sigma in sigmas]
     if len(levels) < 2:
         raise GraphError("This schedule has no steps. Raise the steps or the denoise.")

@@ -43,6 +43,7 @@ class Sd3Family:
         times = t.to(x.device).expand(x.shape[0])
         blocks: list[Tensor] | None = None
         for control in step.controls:
+            _check_control(control, self.name)
             found = control.model(
                 hidden_states=x,
                 timestep=times,
@@ -119,6 +120,8 @@ class FluxFamily:
         return replace(self, noising=Flow(shift=flux_shift(shape[-2] * shape[-1] // 4), levels=10000))
 
     def predict(self, x: Tensor, t: Tensor, cond: Cond, step: StepContext) -> Tensor:
+        if step.perturb:
+            raise GraphError("Skip-layer guidance does not work with FLUX. Take it off the denoiser.")
         if cond.pooled is None:
             raise GraphError("This prompt has no pooled text state, which FLUX reads. Encode it with the encoders of FLUX.")
         batch, _, height, width = x.shape
@@ -142,6 +145,7 @@ class FluxFamily:
         strength = torch.full([batch], float(cond.extra.get("guidance", 3.5)), device=x.device, dtype=x.dtype)
         found: dict[str, Any] = {}
         for control in step.controls:
+            _check_control(control, self.name)
             self._control(control, tokens, strength, shared, found, step)
         with model.cache_context(step.roles[0]) if hasattr(model, "cache_context") else nullcontext():
             predicted = model(hidden_states=tokens, guidance=strength if model.config.guidance_embeds else None, **shared, **found)[0]
@@ -174,6 +178,12 @@ class FluxFamily:
         for name, new in (("controlnet_block_samples", blocks), ("controlnet_single_block_samples", singles)):
             before = found.get(name)
             found[name] = new if before is None or new is None else [a + b for a, b in zip(before, new, strict=True)]
+
+
+def _check_control(control: Control, family: str) -> None:
+    """Raise GraphError for what the ControlNets of transformers cannot do, rather than leave it out."""
+    if control.mask is not None or control.target != "both":
+        raise GraphError(f"A control of {family} acts on the whole picture and on both prompts. Take its mask off, and let it act on both.")
 
 
 def _hint(control: Control, x: Tensor) -> Tensor:

@@ -1,13 +1,17 @@
 """Our loop against diffusers' stock pipelines: SDXL, Stable Diffusion 3, FLUX.1, bit for bit."""
 
+from dataclasses import replace
+
 import diffusers
 import pytest
 import torch
 from torch import Tensor
 
+from nodegraph.errors import GraphError
 from nodes.diffusion.families import family_for
-from nodes.diffusion.guidance import Cfg
+from nodes.diffusion.guidance import Cfg, Guided, Perturbed
 from nodes.diffusion.loop import sample
+from nodes.diffusion.run import draw
 from nodes.diffusion.solver import DiffusersSolver
 from nodes.diffusion.transformers import pack, unpack
 from nodes.diffusion.types import Cond, Control, Family, Inpaint
@@ -15,6 +19,7 @@ from tests.nodes.diffusion import tiny
 
 diffusers.utils.logging.set_verbosity_error()
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # diffusers' schedulers with numpy 2
 STEPS, SIZE = 6, 32
 IMAGE = torch.rand(1, 3, SIZE, SIZE, generator=tiny.seeded(9))
 HINT = torch.rand(1, 3, SIZE, SIZE, generator=tiny.seeded(10))
@@ -115,6 +120,17 @@ def test_sdxl_hands_over_from_base_to_refiner_like_the_stock_pipelines() -> None
     same(Xl.final(refiner, refiner.begin(stopped.latent, None, full=False)), theirs)
 
 
+def test_sdxl_with_a_union_control_equals_the_stock_pipeline() -> None:
+    net = tiny.union_controlnet(Xl.unet)
+    theirs = Xl.stock(
+        diffusers.StableDiffusionXLControlNetUnionPipeline, tiny.scheduler(EULER), {"controlnet": net},
+        control_image=[HINT], control_mode=[3], controlnet_conditioning_scale=0.8, height=SIZE, width=SIZE,
+    )  # fmt: skip
+    method = Xl.solver()
+    x = method.begin(torch.zeros(1, 4, 16, 16), torch.randn(1, 4, 16, 16, generator=tiny.seeded()), full=True)
+    same(Xl.final(method, x, controls=[Control(net, HINT, 0.8, extra={"control_type_idx": [3]})]), theirs)
+
+
 class Three:
     """Stable Diffusion 3 at tiny size."""
 
@@ -149,6 +165,15 @@ def test_sd3_image_to_image_equals_the_stock_pipeline() -> None:
     latent = tiny.encode(Three.vae, IMAGE * 2 - 1, generator)
     x = method.begin(latent, torch.randn(latent.shape, generator=generator), full=False)
     same(last(Three.family, method, x, Three.positive, Three.negative, 5.0), theirs)
+
+
+def test_sd3_skips_layers_like_the_stock_pipeline() -> None:
+    call = {"skip_guidance_layers": [0], "skip_layer_guidance_scale": 2.8, "skip_layer_guidance_start": 0.0, "skip_layer_guidance_stop": 1.0}
+    theirs, method = Three.stock(diffusers.StableDiffusion3Pipeline, **call), Three.solver()
+    x = method.begin(torch.zeros(1, 4, 16, 16), torch.randn(1, 4, 16, 16, generator=tiny.seeded()), full=True)
+    rule = Guided(Cfg(5.0), (Perturbed(2.8, ("0",), interval=(0.1, 1.0)),))  # theirs begins after step 0, whatever it is told
+    *_, step = sample(Three.family, method, x, [Three.positive], [Three.negative], rule=rule)
+    torch.testing.assert_close(step.x, theirs, rtol=0, atol=1e-4)
 
 
 class Flux:
@@ -219,6 +244,31 @@ def test_flux_kontext_equals_the_stock_pipeline() -> None:
     method = Flux.solver()
     said = Cond(Flux.positive.embeds, Flux.positive.pooled, {"refs": [picture]})
     same(last(Flux.family, method, Flux.start(method), said, None, 1.0), theirs)
+
+
+def test_flux_drawn_by_names_equals_the_stock_pipeline() -> None:
+    """Euler on the schedule "simple" of our own is what the pipeline does with its scheduler; 5 steps divide the 10,000 levels."""
+    named = replace(Flux.family, latent=replace(Flux.family.latent, channels=4))
+    *_, step = draw(named, [Flux.positive], torch.zeros(1, 4, 16, 16), steps=5, schedule="simple", guidance=1.0, seed=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{__name__}.STEPS", 5)
+        theirs = Flux.stock(diffusers.FluxPipeline)
+    torch.testing.assert_close(step.latent, theirs, rtol=0, atol=1e-4)
+
+
+def test_what_a_transformer_cannot_do_is_refused_with_words() -> None:
+    def drawing(family: Family, **rest: object) -> None:
+        named = replace(family, latent=replace(family.latent, channels=4))
+        list(draw(named, [Flux.positive], torch.zeros(1, 4, 16, 16), steps=1, guidance=1.0, **rest))
+
+    with pytest.raises(GraphError, match="16 divides"):
+        Flux.family.fitted((1, 16, 15, 16))
+    with pytest.raises(GraphError, match="Skip-layer guidance does not work"):
+        drawing(Flux.family, rule=Guided(Cfg(1.0), (Perturbed(3.0, ("0",)),)))
+    with pytest.raises(GraphError, match="acts on the whole picture"):
+        drawing(Flux.family, controls=[Control(torch.nn.Identity(), HINT, mask=SMALL_MASK)])
+    with pytest.raises(GraphError, match="no sampler for models of the family 'magic'"):
+        family_for("magic", Flux.transformer)
 
 
 def test_packing_a_latent_and_unpacking_it_changes_nothing() -> None:

@@ -17,6 +17,7 @@ from tests.nodes.diffusion import tiny
 
 diffusers.utils.logging.set_verbosity_error()
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # diffusers' schedulers with numpy 2
 STEPS, SIZE = 6, 32
 UNET, VAE = tiny.sd1(), tiny.vae()
 EMBEDS, NEGATIVE = tiny.noise(1, 1, 77, 16), tiny.noise(2, 1, 77, 16)
@@ -226,6 +227,23 @@ def test_a_t2i_adapter_equals_the_stock_pipeline() -> None:
     )  # fmt: skip
     method = solver(diffusers.DDIMScheduler)
     same(final(unet, method, start(method, tiny.seeded()), controls=[Control(adapter, HINT, 0.6)]), theirs)
+
+
+def test_an_image_prompt_equals_the_stock_pipeline() -> None:
+    """An IP-Adapter: random weights in every cross attention and in the projection of the picture's features."""
+    unet, weights = tiny.sd1(), {}
+    torch.manual_seed(11)
+    crossing = [name for name in unet.attn_processors if name.endswith("attn2.processor")]
+    for place, name in enumerate(crossing):
+        width = unet.get_submodule(name.removesuffix(".processor")).to_k.out_features
+        weights |= {f"{2 * place + 1}.to_{part}_ip.weight": torch.randn(width, 16) * 0.3 for part in "kv"}
+    projection = {"proj.weight": torch.randn(4 * 16, 12), "proj.bias": torch.zeros(64), "norm.weight": torch.ones(16), "norm.bias": torch.zeros(16)}
+    unet._load_ip_adapter_weights([{"image_proj": projection, "ip_adapter": weights}])
+    embeds = torch.cat([torch.zeros(1, 1, 12), tiny.noise(6, 1, 1, 12)])
+    theirs = stock(diffusers.StableDiffusionPipeline, tiny.scheduler(), unet, height=SIZE, width=SIZE, ip_adapter_image_embeds=[embeds])
+    method = solver(diffusers.DDIMScheduler)
+    positive, negative = (Cond(text, extra={"image_embeds": [part]}) for text, part in ((EMBEDS, embeds[1:]), (NEGATIVE, embeds[:1])))
+    same(final(unet, method, start(method, tiny.seeded()), [positive], [negative]), theirs)
 
 
 def test_the_noising_of_stable_diffusion_is_that_of_the_schedulers() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nodegraph.errors import GraphError
 from nodes.diffusion import noise
-from nodes.diffusion.guidance import Apg, Cfg, Guided, PerpNeg, Perturbed
+from nodes.diffusion.guidance import Apg, Cfg, Dual, Guided, PerpNeg, Perturbed
 from nodes.diffusion.run import draw
 from nodes.diffusion.schedules import make_sigmas
 from nodes.diffusion.state import SamplerState
@@ -203,6 +203,20 @@ def test_a_perpendicular_negative_equal_to_nothing_is_plain_guidance() -> None:
     plain = last(negative=[OTHER])
     perpendicular = last(negative=[OTHER], rule=PerpNeg(5.0), prompts={"empty": [OTHER]})
     torch.testing.assert_close(perpendicular.latent, plain.latent, rtol=0, atol=1e-4)
+
+
+def test_dual_guidance_takes_the_picture_out_of_the_negative_itself() -> None:
+    unet, picture = tiny.sd1(8), {"concat": tiny.noise(4, *SHAPE)}
+    positive, negative = replace(POSITIVE, extra=picture), replace(NEGATIVE, extra=picture)
+    told = {"image": [negative]}
+    nothing = replace(NEGATIVE, extra={"concat": torch.zeros(SHAPE)})
+    by_hand = last(Counting(unet), positive=(positive,), negative=[nothing], prompts=told, rule=Dual(5.0))
+    assert same(last(Counting(unet), positive=(positive,), negative=[negative], rule=Dual(5.0)).latent, by_hand.latent)
+
+
+def test_a_rule_that_misses_a_prompt_says_so() -> None:
+    with pytest.raises(GraphError, match="also needs an empty prompt"):
+        last(rule=PerpNeg(5.0))
 
 
 # masks

@@ -10,6 +10,7 @@ import torch
 from diffusers import (
     AutoencoderKL,
     ControlNetModel,
+    ControlNetUnionModel,
     DDIMScheduler,
     FluxControlNetModel,
     FluxTransformer2DModel,
@@ -100,6 +101,33 @@ def controlnet(unet: UNet2DConditionModel, seed: int = 3) -> ControlNetModel:
     for part in [*net.controlnet_down_blocks, net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out]:
         for weight in part.parameters():
             torch.nn.init.normal_(weight, std=0.2)
+    return net.eval()
+
+
+def union_controlnet(unet: UNet2DConditionModel) -> ControlNetUnionModel:
+    torch.manual_seed(12)
+    config = unet.config
+    net = ControlNetUnionModel(
+        in_channels=4,
+        block_out_channels=config.block_out_channels,
+        layers_per_block=config.layers_per_block,
+        down_block_types=config.down_block_types,
+        attention_head_dim=config.attention_head_dim,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        transformer_layers_per_block=config.transformer_layers_per_block,
+        projection_class_embeddings_input_dim=80,
+        cross_attention_dim=64,
+        conditioning_embedding_out_channels=(16, 32),
+        num_trans_channel=32,
+        num_trans_head=4,
+        num_trans_layer=1,
+        num_proj_channel=32,
+        num_control_type=6,
+    )
+    for weight in net.parameters():
+        torch.nn.init.normal_(weight, std=0.1)
     return net.eval()
 
 
