@@ -34,7 +34,7 @@ def add_lora(
     """
     from nodes.models.opening import with_lora
 
-    weights = _blocks(blocks)
+    weights = part_strengths(blocks)
     patched, text = with_lora(denoiser.handle, text_encoder.handle, file, strength, text_strength, weights)
     if text is None:
         raise GraphError("The text encoder could not take this LoRA.", input="text_encoder")
@@ -53,7 +53,8 @@ def add_lora_to_denoiser(denoiser: Denoiser, file: Annotated[Path, File("loras",
     return replace(denoiser, handle=with_lora(denoiser.handle, None, file, strength)[0])
 
 
-def _blocks(text: str) -> tuple[tuple[str, float], ...]:
+def part_strengths(text: str) -> tuple[tuple[str, float], ...]:
+    """Lines as "mid_block 0.5" as pairs. Raises GraphError for a line that is not one."""
     found = []
     for line in filter(None, (line.strip() for line in text.splitlines())):
         name, _, number = line.replace("=", " ").replace(":", " ").rpartition(" ")
