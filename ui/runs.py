@@ -395,11 +395,16 @@ class Runs(QObject):
         if image is not None:
             job.thumbnail = image
             self._keep(job, event.node, Kept(done, total, event.sigma, image))
+        elif (take := self._open_takes.get((job.id, event.node))) is not None:
+            take.done, take.total = done, total
+            self.take_changed.emit(take)
 
     def _on_passed(self, event: m.Progress) -> None:
         job = self.current
         if job is not None and job.id == event.job and event.frame is not None:
-            self._keep(job, event.node, Kept(round(event.done), round(event.total), event.sigma, qimage(event.frame)), tell=False)
+            image = qimage(event.frame)
+            self._set(job, event.node, replace(self._state(job, event.node), preview=image))
+            self._keep(job, event.node, Kept(round(event.done), round(event.total), event.sigma, image), tell=False)
 
     def _keep(self, job: Job, node: str, kept: Kept, tell: bool = True) -> None:
         take = self._open_takes.get((job.id, node))
