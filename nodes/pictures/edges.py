@@ -73,15 +73,34 @@ def otsu(grey: Tensor) -> list[float]:
 
 
 def palette(pixels: Tensor, colors: int, dither: bool = False) -> Tensor:
-    """Each picture in at most so many colours, chosen by median cut and refined by k-means."""
+    """Each picture in at most so many colours, chosen by median cut and refined by k-means (Lloyd 1982)."""
     made = []
-    for picture in bytes_each(pixels):
-        image = Image.fromarray(picture)
-        few = image.quantize(colors, method=Image.Quantize.MEDIANCUT, kmeans=1)
+    for picture, array in zip(pixels, bytes_each(pixels), strict=True):
+        step = max(1, array.shape[0] * array.shape[1] // 40_000)  # a sample tells the colours; all of them take seconds
+        sample = np.ascontiguousarray(array.reshape(-1, 1, 3)[::step])
+        rough = Image.fromarray(sample).quantize(colors, method=Image.Quantize.MEDIANCUT)
+        first = torch.tensor(rough.getpalette(), dtype=torch.float32).view(-1, 3)[: len(rough.getcolors())] / 255
+        points = picture.flatten(1).T
+        found = _means(points[::step], first)
         if dither:
-            few = image.quantize(palette=few, dither=Image.Dither.FLOYDSTEINBERG)
-        made.append(np.asarray(few.convert("RGB"), dtype=np.float32) / 255)
-    return torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2).contiguous()
+            fixed = Image.new("P", (1, 1))
+            fixed.putpalette((found * 255).round().to(torch.uint8).flatten().tolist())
+            few = Image.fromarray(array).quantize(palette=fixed, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB")
+            made.append(torch.from_numpy(np.asarray(few, dtype=np.float32) / 255).permute(2, 0, 1))
+        else:
+            nearest = torch.cat([torch.cdist(part, found).argmin(1) for part in points.split(1 << 16)])
+            made.append(found[nearest].T.reshape(picture.shape))
+    return torch.stack(made).contiguous()
+
+
+def _means(points: Tensor, centers: Tensor, rounds: int = 10) -> Tensor:
+    """[k, 3]: centers moved to the mean of the points that are nearest to them, again and again. One without points stays."""
+    for _ in range(rounds):
+        nearest = torch.cdist(points, centers).argmin(1)
+        count = torch.bincount(nearest, minlength=len(centers))
+        total = torch.zeros_like(centers).index_add_(0, nearest, points)
+        centers = torch.where(count[:, None] > 0, total / count.clamp_min(1)[:, None], centers)
+    return centers
 
 
 def normals(depth: Tensor, strength: float, smooth: float = 0.0) -> Tensor:

@@ -200,7 +200,8 @@ def encode_png(pixels: Tensor, bits: int = 8, texts: Mapping[str, str] | None = 
 
 def encode_jpeg(pixels: Tensor, quality: int = 92, comment: str = "") -> bytes:
     """A JPEG of pixels [3, h, w]; at quality 90 and more colours keep their full resolution."""
-    return _saved(pixels, "JPEG", quality=quality, subsampling=0 if quality >= 90 else 2, optimize=True, exif=_exif(comment))
+    # without optimize=True: with it Pillow fails on pictures that compress badly, as grain
+    return _saved(pixels, "JPEG", quality=quality, subsampling=0 if quality >= 90 else 2, exif=_exif(comment))
 
 
 def encode_webp(pixels: Tensor, quality: int = 90, lossless: bool = False, comment: str = "") -> bytes:

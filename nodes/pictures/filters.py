@@ -75,13 +75,18 @@ def matched(pixels: Tensor, reference: Tensor, way: str = "spread", strength: fl
     return torch.lerp(pixels, from_lab(made), strength).clamp(0, 1)
 
 
-def _same_histogram(source: Tensor, target: Tensor) -> Tensor:
-    """`source` with the values of `target`, rank by rank; equal values stay equal."""
-    _, places, counts = torch.unique(source, return_inverse=True, return_counts=True)
-    middle = (counts.cumsum(0) - counts / 2) / source.numel()
-    wanted = target.flatten().sort().values
-    ranks = (np.arange(len(wanted)) + 0.5) / len(wanted)
-    return torch.from_numpy(np.interp(middle.numpy(), ranks, wanted.numpy()).astype(np.float32))[places].view_as(source)
+def _same_histogram(source: Tensor, target: Tensor, bins: int = 4096) -> Tensor:
+    """`source` with the spread of values that `target` has: each value goes where as many are below it."""
+    shares, edges = _shares_below(source.numpy(), bins)
+    wanted, places = _shares_below(target.numpy(), bins)
+    return torch.from_numpy(np.interp(np.interp(source.numpy(), edges, shares), wanted, places).astype(np.float32))
+
+
+def _shares_below(values: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """The share of values below each of bins + 1 edges, and the edges."""
+    low, high = float(values.min()), float(values.max())
+    counts, edges = np.histogram(values, bins, (low, max(high, low + 1e-4)))
+    return np.concatenate([[0.0], counts.cumsum() / values.size]), edges
 
 
 def sharpened(pixels: Tensor, radius: float, amount: float, threshold: float = 0.0) -> Tensor:

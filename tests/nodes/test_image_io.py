@@ -118,6 +118,14 @@ def test_jpeg_and_webp_look_like_the_picture_and_lossless_webp_is_it(desk):
     assert_close(load_image(desk.files[2]).image.pixels, picture().pixels)
 
 
+def test_a_picture_that_compresses_badly_is_saved_too(desk):
+    """With Huffman tables optimized, Pillow gives up on noise."""
+    grain = Image(torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(0)))
+    for quality in (75, 92, 100):
+        save_image(grain, format="jpeg", quality=quality, ctx=desk)
+    assert len(desk.files) == 3
+
+
 def test_impossible_wishes_are_refused_before_a_file_is_made(desk):
     for wish, words in (
         ({"format": "jpeg", "alpha": Mask(torch.ones(1, 1, 8, 12))}, "PNG or WebP"),
