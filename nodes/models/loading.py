@@ -54,7 +54,8 @@ def denoiser(handle: DenoiserHandle, dtype: torch.dtype) -> nn.Module:
         return build(family.model, config, state, dtype, source.name)
     infer = {"flux1": architectures.flux1, "flux2": architectures.flux2, "sd3": architectures.sd3}[report.family]
     config = infer(header)
-    return build(family.model, config, _converted(family.model, config, state), dtype, source.name)
+    ready = weights.flux1(state, config) if report.family == "flux1" else _converted(family.model, config, state)
+    return build(family.model, config, ready, dtype, source.name)
 
 
 def _component(source: Source, part: str) -> tuple[Report, Header, str]:

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from nodegraph.errors import GraphError
-from nodes.models import names
+from nodes.models import names, transformer_names
 from nodes.models.handles import Source, stamp
 from nodes.models.header import Header, read_header
 
@@ -119,6 +119,30 @@ def _modern(name: str) -> str:
 def _renamed(state: State, table: Mapping[str, str]) -> State:
     found = ((names.rename(name, table), value) for name, value in state.items())
     return {name: value for name, value in found if name is not None}
+
+
+def flux1(state: State, config: Mapping[str, Any]) -> State:
+    """A FLUX.1 transformer of Black Forest Labs under diffusers' names; any size."""
+    double, single = int(config["num_layers"]), int(config["num_single_layers"])
+    inner = int(config["num_attention_heads"]) * int(config["attention_head_dim"])
+    result: State = {}
+    for old, news in transformer_names.flux1(double, single):
+        for kind in ("weight", "bias"):
+            value = state.get(f"{old}.{kind}")
+            if value is not None:
+                rows = [inner] * (len(news) - 1) + [value.shape[0] - inner * (len(news) - 1)]
+                result |= {f"{new}.{kind}": piece for new, piece in zip(news, value.split(rows), strict=True)}
+    scales = [(f"double_blocks.{i}.{a}", f"transformer_blocks.{i}.{b}") for i in range(double) for a, b in transformer_names.FLUX1_NORMS]
+    for i in range(single):
+        scales += [(f"single_blocks.{i}.norm.{a}_norm", f"single_transformer_blocks.{i}.attn.norm_{a[0]}") for a in ("query", "key")]
+    for old, new in scales:
+        if f"{old}.scale" in state:
+            result[f"{new}.weight"] = state[f"{old}.scale"]
+    for kind in ("weight", "bias"):  # the original has shift before scale
+        if (value := state.get(f"final_layer.adaLN_modulation.1.{kind}")) is not None:
+            shift, scale = value.chunk(2)
+            result[f"norm_out.linear.{kind}"] = torch.cat([scale, shift])
+    return result
 
 
 def clip(state: State, expects_prefix: bool) -> State:
