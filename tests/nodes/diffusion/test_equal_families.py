@@ -19,7 +19,7 @@ from tests.nodes.diffusion import tiny
 
 diffusers.utils.logging.set_verbosity_error()
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # diffusers' schedulers with numpy 2
+pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # diffusers' schedulers with numpy 2
 STEPS, SIZE = 6, 32
 IMAGE = torch.rand(1, 3, SIZE, SIZE, generator=tiny.seeded(9))
 HINT = torch.rand(1, 3, SIZE, SIZE, generator=tiny.seeded(10))

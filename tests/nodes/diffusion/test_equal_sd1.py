@@ -17,7 +17,7 @@ from tests.nodes.diffusion import tiny
 
 diffusers.utils.logging.set_verbosity_error()
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # diffusers' schedulers with numpy 2
+pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # diffusers' schedulers with numpy 2
 STEPS, SIZE = 6, 32
 UNET, VAE = tiny.sd1(), tiny.vae()
 EMBEDS, NEGATIVE = tiny.noise(1, 1, 77, 16), tiny.noise(2, 1, 77, 16)

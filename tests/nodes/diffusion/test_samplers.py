@@ -19,7 +19,7 @@ from nodes.diffusion.types import Cond
 from nodes.diffusion.unet import UNetFamily
 from tests.nodes.diffusion import tiny, toy
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # diffusers' schedulers with numpy 2
+pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # diffusers' schedulers with numpy 2
 SHAPE = (1, 4, 32, 32)
 FAMILY = toy.Toy()
 
