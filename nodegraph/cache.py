@@ -149,6 +149,10 @@ class DiskTier:
                     file.write(part)
             os.replace(temporary, path)
         except OSError as error:
+            if isinstance(error, PermissionError) and os.path.exists(path):  # Windows: another process reads the same result just now
+                with suppress(OSError):
+                    os.unlink(temporary)
+                return True
             self.problem = (
                 f"Results cannot be kept in '{self.folder}': {error.strerror or error}. Free some space or choose another folder."
             )

@@ -15,7 +15,6 @@ import platform
 import signal
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -123,13 +122,14 @@ class Worker:
         self.stops: dict[str, threading.Event] = {}
         self.closing = threading.Event()
         self.finished = threading.Event()
+        self.warming = threading.Thread(target=self._warm_up, name="warm", daemon=True)
 
     def serve(self) -> None:
         """Work until told to leave, or until the other side is gone."""
         self.outbox.put(Hello(messages.PROTOCOL, os.getpid(), __version__, platform.python_version(), _version_of("torch")))
         threading.Thread(target=self._listen, name="requests", daemon=True).start()
         if self.warm:
-            threading.Thread(target=_import_torch, name="warm", daemon=True).start()
+            self.warming.start()
         while (request := self.work.get()) is not None:
             if isinstance(request, Run):
                 self._run(request)
@@ -181,6 +181,8 @@ class Worker:
 
     def _run(self, run: Run) -> None:
         stop = self.stops[run.job]
+        if self.warming.is_alive():
+            self.warming.join()  # two threads that import the same packages can meet half-made modules
         if self.closing.is_set():
             return
         try:
@@ -197,6 +199,22 @@ class Worker:
         if self.registry is None or self.cache is None:
             self.registry, self.cache = self.load()
         return self.registry, self.cache
+
+    def _warm_up(self) -> None:
+        """Begin with what takes longest while the artist still looks at the graph: torch, and a pack's function `warm_up`.
+
+        Whatever fails here is for the job that needs it to tell.
+        """
+        import importlib
+
+        with suppress(Exception):
+            registry, _ = self._loaded()
+            importlib.import_module("torch")
+            packages = {function.__module__.partition(".")[0] for function in registry.functions.values()}
+            for name in sorted(packages):
+                warm_up = getattr(sys.modules.get(name), "warm_up", None)
+                if callable(warm_up) and not self.stops and not self.closing.is_set():
+                    warm_up()
 
     def _free(self, request: Free) -> None:
         if request.what in ("results", "all") and self.cache is not None:
@@ -217,15 +235,6 @@ def load_standard() -> tuple[Registry, Cache]:
     registry = Registry.load()
     packages = {function.__module__ for function in registry.functions.values()}
     return registry, standard_cache(registry.folders, packages)
-
-
-def _import_torch() -> None:
-    """Begin with what takes longest while the artist still looks at the graph. Failing is for the job that needs it to tell."""
-    import importlib
-
-    time.sleep(0.2)  # let Hello and a first request through
-    with suppress(Exception):
-        importlib.import_module("torch")
 
 
 def _version_of(package: str) -> str:

@@ -76,6 +76,12 @@ def save(value: int, name: str = "result", ctx: Context = HEADLESS) -> None:
     ctx.show(np.full((2, 3, 3), 9, np.uint8))
 
 
+@node("test/loaded")
+def loaded(module: str = "torch") -> bool:
+    """Whether a module is there already."""
+    return module in sys.modules
+
+
 @node("test/memory")
 def memory(value: int = 0, megabytes: int = 300) -> int:
     """Fills memory, then has not enough."""
@@ -85,7 +91,7 @@ def memory(value: int = 0, megabytes: int = 300) -> int:
 
 def load():
     registry = Registry(folders=Registry().folders)
-    for function in (number, add, work, sleep, die, noise, save, memory):
+    for function in (number, add, work, sleep, die, noise, save, loaded, memory):
         registry.add_function(function)
     return registry, standard_cache(registry.folders)
 
