@@ -49,7 +49,7 @@ def adjust_image(
 
     made = adjusted(image.pixels, brightness, contrast, gamma, saturation, hue, warmth)
     if mask is not None:
-        made = torch.lerp(image.pixels, made, fitted_mask(mask.values, *made.shape[-2:], len(made)).expand_as(made))
+        made = torch.lerp(image.pixels, made, fitted_mask(mask.values, made.shape[-2:], len(made)).expand_as(made))
     return Image(made)
 
 
@@ -128,7 +128,7 @@ def blur_image(
 
     made = blurred(image.pixels, radius) if kind == "gaussian" else box_blurred(image.pixels, round(radius))
     if mask is not None:
-        made = torch.lerp(image.pixels, made, fitted_mask(mask.values, *made.shape[-2:], len(made)).expand_as(made))
+        made = torch.lerp(image.pixels, made, fitted_mask(mask.values, made.shape[-2:], len(made)).expand_as(made))
     return Image(made)
 
 

@@ -120,11 +120,11 @@ def _value(part: ast.expr, names: Mapping[str, Number]) -> Number:
                 if bool(value) == stop:
                     break
             return value
-        case ast.Compare(left=left, ops=signs, comparators=parts) if all(type(sign) in _COMPARE for sign in signs):
+        case ast.Compare(left=left, ops=relations, comparators=parts) if all(type(relation) in _COMPARE for relation in relations):
             before = _value(left, names)
-            for sign, inner in zip(signs, parts, strict=True):
+            for relation, inner in zip(relations, parts, strict=True):
                 after = _value(inner, names)
-                if not _COMPARE[type(sign)](before, after):
+                if not _COMPARE[type(relation)](before, after):
                     return False
                 before = after
             return True

@@ -214,7 +214,7 @@ def crop_to_mask(
     from nodes.pictures.resize import cropped
 
     h, w = image.pixels.shape[-2:]
-    values = fitted_mask(mask.values, h, w, len(image.pixels))
+    values = fitted_mask(mask.values, (h, w), len(image.pixels))
     found = bounds(values)
     if found is None:
         raise GraphError("The mask is empty, so there is nothing to cut out. Paint something, or take another mask.", input="mask")

@@ -133,7 +133,7 @@ def save_image(
         raise GraphError(f"{format.upper()} has 8 bits. Choose PNG for 16, or set 'bits' to 8.", input="bits")
     pixels = image.pixels
     if alpha is not None:
-        shown = 1 - fitted_mask(alpha.values, *pixels.shape[-2:], len(pixels), "alpha")
+        shown = 1 - fitted_mask(alpha.values, pixels.shape[-2:], len(pixels), "alpha")
         pixels = torch.cat([pixels, shown.expand(len(pixels), -1, -1, -1)], dim=1)
     texts = {PNG_KEYWORD: ctx.graph_text} if keep_graph and ctx.graph_text else {}
     if parameters:

@@ -56,7 +56,7 @@ def set_latent_mask(latent: Latent, mask: Mask) -> Latent:
     from nodes.pictures.limits import fitted_mask
 
     batch, _, h, w = latent.samples.shape
-    return replace(latent, mask=fitted_mask(mask.values, h * latent.downscale, w * latent.downscale, batch))
+    return replace(latent, mask=fitted_mask(mask.values, (h * latent.downscale, w * latent.downscale), batch))
 
 
 @node("latent/remove-mask", title="Remove latent mask", keywords=("inpaint", "noise mask", "clear"))
@@ -194,7 +194,7 @@ def scale_latent(
     return _scaled(latent, rounded(w * factor), rounded(h * factor), method, ctx)
 
 
-def _scaled(latent: Latent, wide: int, high: int, method: str, ctx: Context) -> Latent:
+def _scaled(latent: Latent, wide: int, high: int, method: Method, ctx: Context) -> Latent:
     from nodes.pictures.limits import check_size
     from nodes.pictures.resize import bislerp, resized
 
@@ -304,7 +304,7 @@ def composite_latent(
     right, bottom = below.shape[-1] - left - w, below.shape[-2] - top - h
     cover = edge_ramps(h, w, fade * (left > 0), fade * (top > 0), fade * (right > 0), fade * (bottom > 0))
     if mask is not None:
-        values = fitted_mask(mask.values, h * step, w * step, len(above))
+        values = fitted_mask(mask.values, (h * step, w * step), len(above))
         cover = cover * resized(values, w, h, "area")
     samples = pasted(below, above, cover, left, top)
     return replace(background, samples=samples, empty=background.empty and latent.empty)
@@ -355,7 +355,7 @@ def add_noise_to_latent(
     batch, _, h, w = latent.samples.shape
     where = None
     if mask is not None:
-        where = resized(fitted_mask(mask.values, h * latent.downscale, w * latent.downscale, batch), w, h, "area")
+        where = resized(fitted_mask(mask.values, (h * latent.downscale, w * latent.downscale), batch), w, h, "area")
     noise = initial(latent.samples.shape, seed, range(latent.first, latent.first + batch) if latent.first else None)
     return replace(latent, samples=inject(latent.samples, noise, strength, where), empty=False)
 

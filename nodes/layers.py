@@ -51,7 +51,7 @@ def composite_image(
         values = mask.values
         if values.shape[-2:] == base.shape[-2:] != (h, w):  # drawn on the background: take what lies under the picture
             values = pasted(values.new_zeros(len(values), 1, h, w), values, None, -x, -y)
-        cover = fitted_mask(values, h, w, len(source))
+        cover = fitted_mask(values, (h, w), len(source))
     return Image(pasted(base, source, cover, x, y, opacity))
 
 
@@ -84,7 +84,7 @@ def blend_images(
     below, above = paired(bottom.pixels, top.pixels, "bottom", "top")
     share = torch.tensor(opacity)
     if mask is not None:
-        share = opacity * fitted_mask(mask.values, *below.shape[-2:], len(below))
+        share = opacity * fitted_mask(mask.values, below.shape[-2:], len(below))
     return Image(torch.lerp(below, blended(below, above, mode), share.expand(len(below), *below.shape[1:]) if share.ndim else share))
 
 

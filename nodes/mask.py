@@ -38,7 +38,7 @@ def paint_mask(drawing: Annotated[str, Drawing()] = "", image: Image | None = No
             )
         return Mask(torch.zeros(1, 1, *image.pixels.shape[-2:]))
     values = from_drawing(drawing)
-    return Mask(values if image is None else fitted_mask(values, *image.pixels.shape[-2:], None, "drawing"))
+    return Mask(values if image is None else fitted_mask(values, image.pixels.shape[-2:], None, "drawing"))
 
 
 @node("mask/solid", title="Plain mask", keywords=("full", "empty", "constant", "fill"))
@@ -350,7 +350,7 @@ def combine_masks(
     if x or y:
         b = pasted(torch.zeros_like(a), b, None, x, y)
     else:
-        b = fitted_mask(b, *a.shape[-2:], len(a), "second")
+        b = fitted_mask(b, a.shape[-2:], len(a), "second")
     made = {
         "add": a + b,
         "subtract": a - b,
@@ -418,7 +418,7 @@ def batch_masks(masks: list[Mask]) -> Mask:
     if not masks:
         raise GraphError("There is no mask to put into a batch. Connect at least one.", input="masks")
     h, w = masks[0].values.shape[-2:]
-    return Mask(torch.cat([fitted_mask(mask.values, h, w, None, "masks") for mask in masks]))
+    return Mask(torch.cat([fitted_mask(mask.values, (h, w), None, "masks") for mask in masks]))
 
 
 # -- used
@@ -463,7 +463,7 @@ def apply_mask(image: Image, mask: Mask, color: Annotated[str, Color()] = "#8080
     from nodes.pictures.limits import fitted_mask, hex_color, paired
 
     pixels = image.pixels
-    pixels, cover = paired(pixels, fitted_mask(mask.values, *pixels.shape[-2:], None))
+    pixels, cover = paired(pixels, fitted_mask(mask.values, pixels.shape[-2:], None))
     if keep == "masked":
         cover = 1 - cover
     return Image(torch.lerp(pixels, hex_color(color).expand_as(pixels), cover.expand_as(pixels)))
@@ -487,7 +487,7 @@ def preview_mask(
     if image is None:
         shown = mask.values.expand(-1, 3, -1, -1)
     else:
-        pixels, values = paired(image.pixels, fitted_mask(mask.values, *image.pixels.shape[-2:], None))
+        pixels, values = paired(image.pixels, fitted_mask(mask.values, image.pixels.shape[-2:], None))
         shown = torch.lerp(pixels, hex_color(color).expand_as(pixels), 0.6 * values.expand_as(pixels))
     for picture in shown:
         ctx.show(to_bytes8(picture))

@@ -214,5 +214,5 @@ def fill_masked_area(
     from nodes.pictures.limits import fitted_mask, paired
     from nodes.pictures.masks import grown
 
-    pixels, values = paired(image.pixels, fitted_mask(mask.values, *image.pixels.shape[-2:], None))
+    pixels, values = paired(image.pixels, fitted_mask(mask.values, image.pixels.shape[-2:], None))
     return Image(filled(pixels, grown((values > 0.5).float(), grow), way))

@@ -79,7 +79,7 @@ def palette(pixels: Tensor, colors: int, dither: bool = False) -> Tensor:
         step = max(1, array.shape[0] * array.shape[1] // 40_000)  # a sample tells the colours; all of them take seconds
         sample = np.ascontiguousarray(array.reshape(-1, 1, 3)[::step])
         rough = Image.fromarray(sample).quantize(colors, method=Image.Quantize.MEDIANCUT)
-        first = torch.tensor(rough.getpalette(), dtype=torch.float32).view(-1, 3)[: len(rough.getcolors())] / 255
+        first = torch.tensor(rough.getpalette(), dtype=torch.float32).view(-1, 3)[: len(np.unique(np.asarray(rough)))] / 255
         points = picture.flatten(1).T
         found = _means(points[::step], first)
         if dither:

@@ -100,9 +100,7 @@ def _frames(image: Image.Image, count: int) -> list[tuple[np.ndarray, np.ndarray
 def _plain(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     """[h, w, 3] and alpha [h, w] or None, float32 in 0..1, from whatever Pillow has opened."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        grey = np.asarray(image, dtype=np.float32)
-        if image.mode != "F":
-            grey = grey / 65535
+        grey = np.asarray(image, dtype=np.float32) / np.float32(1 if image.mode == "F" else 65535)
         grey = np.nan_to_num(grey.clip(0, 1), nan=0.0)
         return np.repeat(grey[..., None], 3, axis=2), None
     has_alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info

@@ -60,15 +60,15 @@ def same_size(a: Tensor, b: Tensor, a_name: str, b_name: str, remedy: str = "Use
         )
 
 
-def fitted_mask(mask: Tensor, height: int, width: int, batch: int | None, name: str = "mask") -> Tensor:
-    """A mask [batch or 1, 1, height, width] for pictures of this size. One of the same proportions is scaled; a single one serves all.
+def fitted_mask(mask: Tensor, size: tuple[int, int], batch: int | None, name: str = "mask") -> Tensor:
+    """A mask [batch or 1, 1, height, width] for pictures of this size (height, width). One of the same proportions is scaled; a single one serves all.
 
     batch: how many pictures there are; None takes any number of masks.
 
     Raises:
         GraphError: It has other proportions, or there are several of them but not one for each picture.
     """
-    h, w = mask.shape[-2:]
+    (h, w), (height, width) = mask.shape[-2:], size
     if batch is not None and len(mask) not in (1, batch):
         raise GraphError(
             f"There are {len(mask)} masks at '{name}' for {batch} {'picture' if batch == 1 else 'pictures'}. Use one mask, or one for each picture."

@@ -42,7 +42,7 @@ def _dilated(plane: np.ndarray, radius: int, shape: str) -> np.ndarray:
     if shape == "square":
         row = np.ones((1, 2 * min(radius, width) + 1), np.uint8)
         column = np.ones((2 * min(radius, height) + 1, 1), np.uint8)
-        return cv2.dilate(cv2.dilate(plane, row), column)
+        return np.asarray(cv2.dilate(cv2.dilate(plane, row), column))
     if shape == "round" and bool(((plane == 0) | (plane == 1)).all()):
         if not plane.any():
             return plane
