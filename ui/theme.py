@@ -82,6 +82,15 @@ class Theme:
             self._colors[name, alpha] = found
         return found
 
+    def known(self, name: str | None, otherwise: str) -> str:
+        """A colour name that came from a file, if it is one: a token, or "#rrggbb"."""
+        if not name:
+            return otherwise
+        if name.startswith("#"):
+            return name if len(name) in (7, 9) and QColor.isValidColorName(name[:7]) else otherwise
+        group, _, key = name.partition(".")
+        return name if isinstance(self.tones.get(group, {}).get(key), str) else otherwise
+
     def mix(self, over: str | QColor, under: str | QColor, share: float) -> QColor:
         """`share` of one colour over another, as a painter would blend them. Do not change what you get."""
         if isinstance(over, str) and isinstance(under, str):

@@ -24,10 +24,7 @@ COLORS = ("category.control", "category.image", "category.latent", "category.con
 
 def group_color(theme: Theme, color: str | None) -> QColor:
     """A group's colour: a token ("category.mask") or "#rrggbb"; grey-blue when the file holds nothing that is known."""
-    try:
-        return theme.color(color or COLORS[0])
-    except KeyError:
-        return theme.color(COLORS[0])
+    return theme.color(theme.known(color, COLORS[0]))
 
 
 class GroupItem(Item):

@@ -217,6 +217,7 @@ class _Title(QLineEdit):
             self._tell(None)
         else:
             super().keyPressEvent(event)
+            event.accept()  # the canvas below must not hear it
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)

@@ -61,7 +61,7 @@ class NoteItem(CachedItem):
 
     def paint_still(self, painter: QPainter, theme: Theme, scale: float, detail: bool) -> None:
         width, height = self.size()
-        tone = self.note.color or "state.warn"
+        tone = theme.known(self.note.color, "state.warn")
         paper = "surface.canvas" if theme.is_dark else "surface.raised"
         box = snapped(0, 0, width, height, scale)
         draw_box(painter, box, theme.mix(tone, paper, 0.13), 8, theme.mix(tone, paper, 0.30))

@@ -203,7 +203,7 @@ class GraphScene(QObject):
             pinned=node.pinned,
             missing=missing or run.state == "missing",
             family=self.family(node) or "",
-            color=node.color if _is_color(self.theme, node.color) else None,
+            color=self.theme.known(node.color, "") or None,
             run=run,
             pack=spec.pack,
         )
@@ -602,13 +602,3 @@ def _same_but_place(a: Node, b: Node) -> bool:
 def _touches(item: Item, areas: list[QRectF]) -> bool:
     reach = item.reach().translated(item.x(), item.y())
     return any(reach.intersects(area) for area in areas)
-
-
-def _is_color(theme: Theme, name: str | None) -> bool:
-    if not name:
-        return False
-    try:
-        theme.color(name)
-    except KeyError:
-        return False
-    return True

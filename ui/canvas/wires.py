@@ -109,7 +109,10 @@ def crosses(points: list[tuple[float, float]], a: tuple[float, float], b: tuple[
     def side(p: tuple[float, float], q: tuple[float, float], r: tuple[float, float]) -> float:
         return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
 
-    return any(side(a, b, p) * side(a, b, q) < 0 and side(p, q, a) * side(p, q, b) < 0 for p, q in zip(points, points[1:], strict=False))
+    def near(p: tuple[float, float], q: tuple[float, float]) -> bool:
+        return all(min(p[k], q[k]) <= max(a[k], b[k]) and max(p[k], q[k]) >= min(a[k], b[k]) for k in (0, 1))
+
+    return any(near(p, q) and side(a, b, p) * side(a, b, q) <= 0 and side(p, q, a) * side(p, q, b) <= 0 for p, q in zip(points, points[1:], strict=False))
 
 
 class Grid:

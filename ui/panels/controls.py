@@ -149,7 +149,7 @@ class LineEditor(Editor):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.line)
         self.setFocusProxy(self.line)
-        self.line.textEdited.connect(self.preview)
+        self.line.textEdited.connect(lambda text: self.preview.emit(text))
         self.line.left.connect(self.finish)
         self.line.returnPressed.connect(self.finish)
         self.line.escaped.connect(self._back)
@@ -193,6 +193,8 @@ class _Line(QLineEdit):
             self.escaped.emit()
         else:
             super().keyPressEvent(event)
+            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
+                event.accept()  # Qt would hand it on to the parents
 
 
 class ColorEditor(Editor):

@@ -1,0 +1,224 @@
+"""The keys of the canvas, asserted on the document."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QGuiApplication, QKeySequence
+
+from nodegraph.graph import Link, Node
+from tests.ui.canvas.conftest import CTRL, SHIFT, SPECS, Hand
+from ui.actions import TABLE, Keymap
+from ui.canvas.view import GraphView
+from ui.document import Document
+
+Key = Qt.Key
+
+
+def test_no_default_key_starts_two_actions() -> None:
+    assert Keymap().conflicts() == {}
+
+
+def test_every_canvas_action_can_be_carried_out(document: Document, view: GraphView) -> None:
+    document.select(["sample", "decode"])
+    for action in TABLE.values():
+        if action.scope == "canvas":
+            view.trigger(action.id)
+            view.editor.close_editor()
+
+
+def test_the_user_s_keys_override_the_defaults() -> None:
+    keymap = Keymap({"canvas.mute": ["Ctrl+M"], "canvas.fold": []})
+    assert keymap.find(QKeySequence("Ctrl+M")) == "canvas.mute"
+    assert keymap.find(QKeySequence("M")) is None
+    assert keymap.find(QKeySequence("H")) is None
+
+
+def test_mute_bypass_fold_and_pin_toggle(document: Document, hand: Hand) -> None:
+    document.select(["sample", "decode"])
+    for key, held, name, value in ((Key.Key_M, None, "mode", "muted"), (Key.Key_B, CTRL, "mode", "bypassed"), (Key.Key_H, None, "folded", True), (Key.Key_P, None, "pinned", True)):
+        before = getattr(document.graph.nodes["sample"], name)
+        hand.key(key, held or Qt.KeyboardModifier.NoModifier)
+        assert getattr(document.graph.nodes["decode"], name) == value
+        hand.key(key, held or Qt.KeyboardModifier.NoModifier)
+        assert getattr(document.graph.nodes["sample"], name) == (before if name != "mode" else "on")
+
+
+def test_delete_takes_the_links_and_leaves_the_pinned(document: Document, hand: Hand, view: GraphView) -> None:
+    document.edit("", lambda g: g.changed("decode", pinned=True))
+    said: list[str] = []
+    view.message.connect(said.append)
+    document.select(["sample", "decode"])
+    hand.key(Key.Key_Delete)
+    assert "sample" not in document.graph.nodes and "decode" in document.graph.nodes
+    assert {link.target for link in document.graph.links} == {"prompt", "decode", "save"}
+    assert said == ["Pinned nodes stay. Press P to unpin them first."]
+    document.undo()
+    assert len(document.graph.links) == 7
+
+
+def test_deleting_with_ctrl_joins_the_neighbours(document: Document, hand: Hand) -> None:
+    document.edit("", lambda g: g.with_node(Node("blur", "latent/blur")).with_link(Link("sample", "latent", "blur", "latent")).with_link(Link("blur", "latent", "decode", "latent")))
+    document.select(["blur"])
+    hand.key(Key.Key_Delete, CTRL)
+    assert Link("sample", "latent", "decode", "latent") in document.graph.links
+
+
+def test_copied_nodes_paste_as_text_with_their_links_among_each_other(document: Document, hand: Hand) -> None:
+    document.select(["decode", "save"])
+    hand.key(Key.Key_C, CTRL)
+    text = QGuiApplication.clipboard().text()
+    assert "image/save" in text
+    QGuiApplication.clipboard().setText(text)  # as it comes back from a chat
+    hand.key(Key.Key_V, CTRL)
+    assert document.selection == {"decode_2", "save_2"}
+    assert Link("decode_2", "image", "save_2", "image") in document.graph.links
+    assert document.graph.link_at("decode_2", "latent") is None
+    hand.key(Key.Key_V, CTRL | SHIFT)
+    assert document.graph.link_at("decode_3", "latent") == Link("sample", "latent", "decode_3", "latent")
+
+
+def test_pasting_words_that_are_no_graph_says_so(document: Document, hand: Hand, view: GraphView) -> None:
+    said: list[str] = []
+    view.message.connect(said.append)
+    for text in ("hello", '{"nodes": 3}', '{"a": ['):
+        QGuiApplication.clipboard().setText(text)
+        hand.key(Key.Key_V, CTRL)
+    assert len(said) == 3
+    assert len(document.graph.nodes) == 6
+
+
+def test_duplicating_with_inputs_keeps_the_incoming_links(document: Document, hand: Hand) -> None:
+    document.select(["decode"])
+    hand.key(Key.Key_D, CTRL | SHIFT)
+    assert {link.source for link in document.graph.incoming["decode_2"]} == {"sample", "model"}
+
+
+def test_grouping_frames_the_nodes_and_ungrouping_takes_only_the_frame(document: Document, hand: Hand, view: GraphView) -> None:
+    document.select(["prompt", "empty"])
+    hand.key(Key.Key_G, CTRL)
+    [group] = document.graph.groups.values()
+    assert group.members == {"prompt", "empty"}
+    frame = view.graph_scene.groups[group.id].rect()
+    assert all(frame.contains(view.graph_scene.nodes[name].rect()) for name in group.members)
+    view.editor.accept_editor()
+    document.select([group.id])
+    hand.key(Key.Key_G, CTRL | SHIFT)
+    assert not document.graph.groups and "prompt" in document.graph.nodes
+
+
+def test_a_subgraph_takes_the_place_of_its_nodes_and_can_be_unpacked(document: Document, hand: Hand, view: GraphView) -> None:
+    document.select(["prompt", "empty", "sample"])
+    hand.key(Key.Key_E, CTRL | SHIFT)
+    view.editor.accept_editor()
+    [instance] = [node for node in document.graph.nodes.values() if node.subgraph]
+    assert set(document.graph.nodes) == {"model", "decode", "save", instance.id}
+    item = view.graph_scene.nodes[instance.id]
+    assert {port.type for port in item.anatomy.ports} == {"Denoiser", "TextEncoder", "Latent"}
+    opened: list[str] = []
+    view.open_subgraph.connect(opened.append)
+    hand.double_click(hand.title(instance.id))
+    assert opened == [instance.id]
+    document.enter(instance.id)
+    assert set(view.graph_scene.nodes) == {"prompt", "empty", "sample"}
+    document.leave()
+    document.select([instance.id])
+    hand.key(Key.Key_G, CTRL | SHIFT)
+    assert {node.type for node in document.graph.nodes.values()} == {"loaders/model", "conditioning/prompt", "latent/empty", "sampling/sample", "latent/decode", "image/save"}
+    assert len(document.graph.links) == 7
+
+
+def test_arrow_keys_nudge_the_selection_in_one_step(document: Document, hand: Hand) -> None:
+    document.select(["save"])
+    for _ in range(3):
+        hand.key(Key.Key_Right)
+    assert document.graph.nodes["save"].position == (1304, 0)
+    document.undo()
+    assert document.graph.nodes["save"].position == (1280, 0)
+
+
+def test_arranging_puts_every_node_right_of_its_sources_without_overlap(document: Document, hand: Hand, view: GraphView) -> None:
+    document.select([])
+    hand.key(Key.Key_L)
+    rects = {name: item.rect() for name, item in view.graph_scene.nodes.items()}
+    for link in document.graph.links:
+        assert rects[link.source].right() < rects[link.target].left()
+    names = list(rects)
+    assert not any(rects[a].intersects(rects[b]) for k, a in enumerate(names) for b in names[k + 1 :])
+    assert all(value % 8 == 0 for node in document.graph.nodes.values() for value in node.position)
+
+
+def test_aligning_brings_boxes_to_one_edge(document: Document, hand: Hand) -> None:
+    document.select(["prompt", "empty", "sample"])
+    hand.key(Key.Key_Left, SHIFT)
+    assert {document.graph.nodes[name].position[0] for name in ("prompt", "empty", "sample")} == {280}
+
+
+def test_f_zooms_to_the_selection_and_a_to_everything(document: Document, hand: Hand, view: GraphView) -> None:
+    document.select(["save"])
+    hand.key(Key.Key_F)
+    assert view.visible_rect().contains(view.graph_scene.nodes["save"].rect())
+    assert view.zoom > 1.0
+    hand.key(Key.Key_A)
+    assert view.visible_rect().contains(view.graph_scene.content_rect())
+
+
+def test_linking_the_selected_nodes_joins_what_fits(document: Document, hand: Hand) -> None:
+    document.edit("", lambda g: g.with_nodes([Node("blur_a", "latent/blur", {}, (0, 500)), Node("blur_b", "latent/blur", {}, (300, 500))]))
+    document.select(["blur_a", "blur_b"])
+    hand.key(Key.Key_J)
+    assert document.graph.link_at("blur_b", "latent") == Link("blur_a", "latent", "blur_b", "latent")
+
+
+def test_hidden_links_stay_in_the_graph(document: Document, hand: Hand, view: GraphView) -> None:
+    document.select(["save"])
+    hand.key(Key.Key_H, CTRL)
+    assert view.graph_scene.links.wires[Link("decode", "image", "save", "image")].hidden
+    assert Link("decode", "image", "save", "image") in document.graph.links
+    hand.key(Key.Key_H, CTRL)
+    assert "hidden_links" not in document.graph.nodes["save"].extra
+
+
+def test_titles_notes_and_values_are_typed_in_place(document: Document, hand: Hand, view: GraphView, qtbot: object) -> None:
+    document.select(["save"])
+    hand.key(Key.Key_F2)
+    assert view.editor.widget is not None
+    qtbot.keyClicks(view.editor.widget, "Winter deer")  # type: ignore[attr-defined]
+    qtbot.keyClick(view.editor.widget, Key.Key_Return)  # type: ignore[attr-defined]
+    assert document.graph.nodes["save"].title == "Winter deer"
+    hand.double_click(hand.row("empty", "width"))
+    line = view.editor.widget.line  # type: ignore[union-attr]
+    line.setText("512*2+x")
+    qtbot.keyClick(line, Key.Key_Return)  # type: ignore[attr-defined]
+    assert document.graph.nodes["empty"].values["width"] == 2048
+    assert view.editor.widget is None
+    hand.key(Key.Key_N)
+    qtbot.keyClicks(view.editor.widget, "# Mind")  # type: ignore[attr-defined]
+    view.editor.accept_editor()
+    [note] = document.graph.notes.values()
+    assert note.text == "# Mind"
+
+
+def test_a_number_out_of_range_stays_typed_with_the_reason_and_changes_nothing(document: Document, hand: Hand, view: GraphView, qtbot: object) -> None:
+    hand.double_click(hand.row("empty", "width"))
+    editor = view.editor.widget
+    editor.line.setText("9000")  # type: ignore[union-attr]
+    qtbot.keyClick(editor.line, Key.Key_Return)  # type: ignore[attr-defined, union-attr]
+    assert view.editor.widget is editor
+    assert editor.problem == "‘Width’ lies between 64 px and 2048 px."  # type: ignore[union-attr]
+    assert "width" not in document.graph.nodes["empty"].values
+
+
+def test_tab_goes_from_field_to_field_of_a_node(document: Document, hand: Hand, view: GraphView) -> None:
+    document.select(["sample"])
+    hand.key(Key.Key_Return)
+    assert view.editor.row == ("sample", "sampler")
+    view.editor.edit_next(1)
+    assert view.editor.row == ("sample", "guidance")
+
+
+@pytest.mark.parametrize("node_type", sorted(SPECS))
+def test_every_kind_of_node_can_be_added_and_painted(document: Document, view: GraphView, node_type: str) -> None:
+    name = view.add_node(node_type, QPointF(300, 600))
+    assert name in view.graph_scene.nodes
+    assert not view.render_to_image(1.0).isNull()
