@@ -430,59 +430,63 @@ def _check(value: Any, place: str, depth: int = 0) -> None:
     """That a value is one that can be read back.
 
     Raises:
-        GraphFileError: It is not; says where.
+        GraphError: It is not; says where.
     """
-    where = _short_place(place) or "The graph"
-    if depth > MAX_DEPTH:
-        raise GraphFileError(f"{where} is nested too deeply for a graph.")
-    if value is None or isinstance(value, bool):
+    kind = type(value)
+    if kind is bool or value is None:
         return
+    if depth > MAX_DEPTH:
+        raise _unfit(place, "is nested too deeply for a graph.")
     if isinstance(value, str):
         if len(value) > MAX_STRING or not (value.isascii() or _is_unicode(value)):
-            raise GraphFileError(f"{where} is a text that is too long or not valid Unicode. Type it again.")
+            raise _unfit(place, "is a text that is too long or not valid Unicode. Type it again.")
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise GraphFileError(f"{where} is {value}, which a graph cannot hold. Type a number.")
+            raise _unfit(place, f"is {value}, which a graph cannot hold. Type a number.")
     elif isinstance(value, int):
         if not MIN_INT <= value <= MAX_INT:
-            raise GraphFileError(f"{where} is a number that is too large for a graph.")
+            raise _unfit(place, "is a number that is too large for a graph.")
     elif isinstance(value, dict):
         for key, item in value.items():
-            _check_key(key, where)
+            _check_key(key, place)
             _check(item, f"{place}.{key}", depth + 1)
     elif isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
             _check(item, f"{place}[{i}]", depth + 1)
     else:
-        raise GraphFileError(f"{where} is a {type(value).__name__}, which a graph cannot hold.")
+        raise _unfit(place, f"is a {kind.__name__}, which a graph cannot hold.")
 
 
-def _check_key(key: Any, where: str) -> None:
+def _check_key(key: Any, place: str) -> None:
     if not isinstance(key, str):
-        raise GraphFileError(f"{where} has a name that is not text.")
+        raise _unfit(place, "has a name that is not text.")
     if not (key.isascii() or _is_unicode(key)):
-        raise GraphFileError(f"{where} has a name that is not valid Unicode.")
+        raise _unfit(place, "has a name that is not valid Unicode.")
+
+
+def _unfit(place: str, words: str) -> GraphFileError:
+    return GraphFileError(f"{_short_place(place) or 'The graph'} {words}")
 
 
 def _pretty(value: Any, place: str, level: int) -> str:
     """JSON with one line a node field and one line a link: short lists and scalars stay on their line."""
-    pad, inner = " " * level, " " * (level + 1)
     if level <= MAX_DEPTH:
         if isinstance(value, dict) and value:
+            inner = " " * (level + 1)
             rows = []
             for key, item in value.items():
-                _check_key(key, _short_place(place) or "The graph")
+                _check_key(key, place)
                 rows.append(f"{inner}{_scalar(key)}: {_pretty(item, f'{place}.{key}', level + 1)}")
-            return "{\n" + ",\n".join(rows) + "\n" + pad + "}"
+            return "{\n" + ",\n".join(rows) + "\n" + inner[1:] + "}"
         if isinstance(value, (list, tuple)) and any(isinstance(item, (list, dict, tuple)) for item in value):
+            inner = " " * (level + 1)
             rows = [inner + _pretty(item, f"{place}[{i}]", level + 1) for i, item in enumerate(value)]
-            return "[\n" + ",\n".join(rows) + "\n" + pad + "]"
+            return "[\n" + ",\n".join(rows) + "\n" + inner[1:] + "]"
     _check(value, place, level)
     return _scalar(value)
 
 
-def _scalar(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+_scalar = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def write(path: Path, graph: Graph, backups: int = BACKUPS) -> None:
