@@ -263,6 +263,7 @@ def _run(job: Run, registry: Registry, in_worker: bool, json_: bool) -> int:
 
     from nodegraph.cache import standard_cache
     from nodegraph.messages import Done
+    from nodegraph.process import WorkerProcess
     from nodegraph.runner import Here, Runner
 
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -270,6 +271,9 @@ def _run(job: Run, registry: Registry, in_worker: bool, json_: bool) -> int:
 
     def here(heard: Any) -> Here:
         return Here(heard, lambda: (registry, standard_cache(registry.folders, packages)))
+
+    def apart(heard: Any) -> WorkerProcess:
+        return WorkerProcess(heard, registry.folders, warm=False)
 
     presses: list[int] = []
     before: dict[int, Any] = {}
@@ -279,7 +283,7 @@ def _run(job: Run, registry: Registry, in_worker: bool, json_: bool) -> int:
                 number = getattr(signal, name)
                 before[number] = signal.signal(number, lambda *_: presses.append(1))
     show: console.Quiet = console.Lines() if json_ else console.Bars() if sys.stderr.isatty() else console.Quiet()
-    runner = Runner(events.put, "worker" if in_worker else here, registry.folders)
+    runner = Runner(events.put, apart if in_worker else here, registry.folders)
     runner.submit(job)
     heeded = 0
     done: Done | None = None
