@@ -80,11 +80,13 @@ class Recovery(QObject):
         for document in list(self._waiting):
             self._waiting.discard(document)
             name = self._names.get(document)
-            if name is None or self._revisions.get(document) == document.revision:
+            if name is None:
                 continue
             if not document.is_dirty:
-                self._revisions.pop(document, None)
-                self._remove(name)
+                if self._revisions.pop(document, None) is not None:
+                    self._remove(name)
+                continue
+            if self._revisions.get(document) == document.revision:
                 continue
             self._revisions[document] = document.revision
             self._keep(document, name)
