@@ -143,7 +143,9 @@ class Bars(Quiet):
         elif isinstance(event, Failed):
             self._end_task()
         elif isinstance(event, Skipped):
-            self.line(f"{self._titles.get(event.node, event.node)}  left out: it needs '{clean(event.because)}'")
+            self.line(
+                f"{self._titles.get(event.node, event.node)}  left out: it needs '{self._titles.get(event.because, clean(event.because))}'"
+            )
         elif isinstance(event, Done):
             self.close()
             self.line(summary(event))

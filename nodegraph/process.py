@@ -39,7 +39,7 @@ class WorkerProcess:
         self._lock = threading.RLock()
         self._process: _Process | None = None
         self._job: str | None = None
-        self._node = ""
+        self._node = ("", "")  # id and title of the node at work
         self._killed = False
         self._closed = False
         with suppress(OSError), self._lock:  # what hinders it is told by the first job
@@ -54,7 +54,7 @@ class WorkerProcess:
     def run(self, run: Run) -> None:
         try:
             with self._lock:
-                self._job, self._node, self._killed = run.job, "", False
+                self._job, self._node, self._killed = run.job, ("", ""), False
                 self._ensure().send(run)
         except OSError as error:
             with self._lock:
@@ -103,7 +103,7 @@ class WorkerProcess:
             if job is not None and job != self._job:
                 return
             if isinstance(event, Started):
-                self._node = event.title or event.node
+                self._node = (event.node, event.title or event.node)
             elif isinstance(event, Hello):
                 process.hello = event
                 if event.protocol != messages.PROTOCOL:
@@ -120,7 +120,7 @@ class WorkerProcess:
             self._process = None
             job, self._job = self._job, None
             killed, self._killed = self._killed, False
-            node, self._node = self._node, ""
+            (node, title), self._node = self._node, ("", "")
             closed = self._closed
             if not closed and process.is_sound and (job is not None or process.age > SOUND_SECONDS):
                 with suppress(OSError):
@@ -130,7 +130,7 @@ class WorkerProcess:
         if killed or closed:
             self._heard(Done(job, "cancelled"))
             return
-        self._heard(Failed(job, "", _why(code, node, process), "", "crash", str(self._log)))
+        self._heard(Failed(job, node, _why(code, title, process), "", "crash", str(self._log)))
         self._heard(Done(job, "interrupted"))
 
 
@@ -240,9 +240,10 @@ def _open_log(path: Path) -> BinaryIO:
 
 
 def _apart() -> dict[str, Any]:
-    """Ctrl+C in our terminal is not for the worker, and no console window opens for it."""
+    """Ctrl+C in our terminal is not for the worker, no console window opens for it, and the window beside it comes first."""
     if os.name == "nt":
-        return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
+        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP  # type: ignore[attr-defined]
+        return {"creationflags": flags | subprocess.BELOW_NORMAL_PRIORITY_CLASS}  # type: ignore[attr-defined]
     return {"start_new_session": True}
 
 

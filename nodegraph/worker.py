@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, BinaryIO
 
@@ -265,11 +266,20 @@ def take_pipes() -> tuple[BinaryIO, BinaryIO]:
     return os.fdopen(requests, "rb"), os.fdopen(events, "wb")
 
 
+def give_way() -> None:
+    """The window stays quick while this process computes, and if memory runs out, the system ends this process and not the window."""
+    with suppress(OSError, AttributeError):  # Windows is told at the start of the process
+        os.nice(5)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
+
+
 def main(load: Callable[[], tuple[Registry, Cache]] = load_standard) -> None:
     """Serve whoever started this process."""
     import faulthandler
 
     requests, events = take_pipes()
+    give_way()
     faulthandler.enable()  # a crash in native code leaves its place in the log
     for name in ("SIGINT", "SIGHUP"):  # Ctrl+C in the terminal is for the one who started us
         if hasattr(signal, name):

@@ -206,9 +206,16 @@ def test_a_crash_is_told_and_a_new_worker_takes_the_next_job(runner, ear, how, w
     runner.submit(Run("2", text("work")))
     assert ear.done("1").state == "interrupted" and ear.done("2").state == "done"
     (failed,) = ear.of(Failed)
-    assert failed.job == "1" and failed.kind == "crash" and words in failed.message and Path(failed.log).exists()
+    assert (failed.job, failed.node, failed.kind) == ("1", "a", "crash") and words in failed.message and Path(failed.log).exists()
     first, second = ear.of(Hello)
     assert first.pid != second.pid and not psutil.pid_exists(first.pid)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
+def test_a_worker_gives_way_to_the_window_in_time_and_memory(runner, ear):
+    pid = pid_of(ear)
+    assert psutil.Process(pid).nice() > psutil.Process().nice()
+    assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) >= 500
 
 
 @posix
