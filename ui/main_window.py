@@ -293,14 +293,14 @@ class MainWindow(QMainWindow):
         self.inspector.help_wanted.connect(self.show_help)
         self.inspector.show_wanted.connect(self.show_node)
         self.inspector.drawing_wanted.connect(self.paint_mask)
-        theme.watch().changed.connect(lambda _theme: self._restyle())
+        theme.watch().changed.connect(self._restyle)
         self.settings.changed.connect(self._setting_changed)
         self._minute = QTimer(self)
         self._minute.setInterval(30_000)
         self._minute.timeout.connect(self._show_saved)
         self._minute.start()
 
-    def _restyle(self) -> None:
+    def _restyle(self, _theme: object = None) -> None:
         self.setStyleSheet(shell_sheet(theme.current()))
 
     # -- documents and tabs
