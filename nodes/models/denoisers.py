@@ -60,9 +60,8 @@ def _ldm_unet(header: Header) -> Report | None:
     if label:  # the base has three levels, the refiner four
         family = "sdxl-refiner" if sum(name.endswith(".0.op.weight") for name in header) == 3 else "sdxl"
         return Report("denoiser", family, variant, _xl_prediction(header), "ldm", context=context)
-    if not first_level:
-        return None
-    is_linear = len(header.shape("input_blocks.1.1.proj_in.weight")) == 2
+    projection = next((name for name in header if name.endswith(".1.proj_in.weight")), "")
+    is_linear = len(header.shape(projection)) == 2
     family = "sd2" if is_linear else "sd1"
     prediction = "epsilon"
     if "v_pred" in header or _metadata_says_v(header) or (is_linear and channels == 4 and _has_wide_norm(header)):

@@ -8,6 +8,7 @@ no missing weight. A test forbids from_pretrained and torch.load outside this pa
 from __future__ import annotations
 
 import inspect as signatures
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,7 +48,7 @@ def denoiser(handle: DenoiserHandle, dtype: torch.dtype) -> nn.Module:
         )
     state = weights.read_source(source, prefix)
     if report.layout in ("ldm", "diffusers") and family.model == "UNet2DConditionModel":
-        config = _config_beside(source) or architectures.unet(header)
+        config = (_config_beside(source) or architectures.unet(header)) | _said(source, "denoiser")
         return build(family.model, config, weights.unet(state, config), dtype, source.name)
     if report.layout == "diffusers":
         config = _config_beside(source) or shipped_config(handle.family, family.part)
@@ -71,6 +72,17 @@ def _config_beside(source: Source) -> Config:
     """The config.json that lies beside a lone diffusers file; {} when there is none. A checkpoint's neighbour says nothing of it."""
     beside = Path(source.path).parent / "config.json"
     return read_config(beside) if source.layout == "file" and beside.is_file() else {}
+
+
+def _said(source: Source, part: str) -> Config:
+    """What the file's metadata says of a configuration beyond what shapes show (see `merging.save_checkpoint`)."""
+    try:
+        said = json.loads(read_header(source.path).metadata.get(f"nodegraph.{part}", "{}"))
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise GraphError(f"'{source.name}' is damaged: its metadata cannot be read.")
+    return said
 
 
 def _converted(model: str, config: Config, state: State) -> State:
@@ -110,7 +122,7 @@ def vae(handle: VaeHandle, dtype: torch.dtype) -> nn.Module:
     published = shipped_config(handle.family, "vae")
     if not published:
         raise GraphError(f"The VAE '{source.name}' does not say whose it is. Choose its family in the node that loads it.")
-    config = published | architectures.autoencoder(header)
+    config = published | architectures.autoencoder(header) | _said(source, "vae")
     if chosen is not None:
         config["scaling_factor"] = chosen
     model = str(published.get("_class_name", "AutoencoderKL"))
@@ -143,7 +155,7 @@ def text_encoder(source: Source, slot: Slot, family: str, dtype: torch.dtype) ->
         state = weights.read_source(source, prefix)
         if slot.name == "open_clip_h":
             state = weights.without_last_layer(state)
-        config = _text_config(slot, family, state, source)
+        config = text_config(slot, family, state, source.name) | _said(source, slot.name)
     if slot.name == "t5":
         return _assemble(T5EncoderModel, T5Config(**_known(config)), weights.t5(state), dtype, source.name)
     if not slot.model:
@@ -162,7 +174,7 @@ def _known(config: Config) -> Config:
     }
 
 
-def _text_config(slot: Slot, family: str, state: State, source: Source) -> Config:
+def text_config(slot: Slot, family: str, state: State, label: str) -> Config:
     """The published configuration with the sizes that the tensors show."""
     config = shipped_config(family, slot.folder)
     if slot.name == "t5":
@@ -172,7 +184,7 @@ def _text_config(slot: Slot, family: str, state: State, source: Source) -> Confi
         table = state.get("shared.weight", state.get("encoder.embed_tokens.weight"))
         width, inner = state["encoder.block.0.layer.1.DenseReluDense.wo.weight"].shape
         if table is None:
-            raise GraphError(f"'{source.name}' has no token table, so it is not a complete T5 encoder.")
+            raise GraphError(f"'{label}' has no token table, so it is not a complete T5 encoder.")
         sizes = {"d_model": width, "d_ff": inner, "num_layers": len(layers), "vocab_size": table.shape[0], "num_heads": relative.shape[1]}
         kv = state["encoder.block.0.layer.0.SelfAttention.q.weight"].shape[0] // relative.shape[1]
         return config | sizes | {"d_kv": kv, "feed_forward_proj": "gated-gelu" if gated else "relu"}
@@ -183,7 +195,7 @@ def _text_config(slot: Slot, family: str, state: State, source: Source) -> Confi
         positions = ready["embeddings.position_embedding.weight"].shape[0]
         inner = ready["encoder.layers.0.mlp.fc1.weight"].shape[0]
     except KeyError:
-        raise GraphError(f"'{source.name}' has no complete text encoder.") from None
+        raise GraphError(f"'{label}' has no complete text encoder.") from None
     config |= {"hidden_size": width, "intermediate_size": inner, "num_hidden_layers": len(layers)}
     config |= {"max_position_embeddings": positions, "vocab_size": vocabulary}
     if width not in (768, 1024, 1280):  # unusual sizes: keep the width of a head
@@ -295,8 +307,11 @@ def _assemble(model: type, config: Any, state: State, dtype: torch.dtype, label:
     """Build on the meta device (no time lost to initialisation), then put copies of the weights in."""
     from accelerate import init_empty_weights  # type: ignore[import-untyped]
 
-    with init_empty_weights(include_buffers=False):
-        module: nn.Module = model(**config) if isinstance(config, dict) else model(config)
+    try:
+        with init_empty_weights(include_buffers=False):
+            module: nn.Module = model(**config) if isinstance(config, dict) else model(config)
+    except (ValueError, TypeError, ZeroDivisionError, IndexError, NotImplementedError) as error:
+        raise GraphError(f"'{label}' has a configuration that its model class refuses: {error}") from None
     expected = module.state_dict()
     optional = {name for name in expected if name.endswith("position_ids")}
     missing = [name for name in expected if name not in state and name not in optional]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect as signatures
 import json
 import os
 import tempfile
@@ -14,12 +15,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nodegraph.errors import GraphError
-from nodes.models import names
+from nodes.models import architectures, loading, names
+from nodes.models.families import shipped_config
+from nodes.models.header import Header
+from nodes.models.header import Tensor as HeaderTensor
 
 if TYPE_CHECKING:
     from nodes.models.memory import Model
 
 State = dict[str, Tensor]
+CLIP_WORDS = 49_408  # entries of CLIP's own vocabulary
 
 
 def mix(
@@ -74,11 +79,43 @@ def save_checkpoint(
     if text is not None:
         for source, module in zip(text.handle.sources, text.modules, strict=True):  # type: ignore[union-attr]
             state |= _text(module, source.part, family)
+    said = _unusual(denoiser, text, vae, {name: tuple(value.shape) for name, value in state.items()})
     ready = {
         name: value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype).contiguous().clone()
         for name, value in state.items()
     }
-    write(path, ready, metadata)
+    write(path, ready, {**said, **(metadata or {})})
+
+
+def _unusual(denoiser: Model, text: Model | None, vae: Model | None, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+    """Metadata for what shapes do not show (group counts, activations ...), where a model differs from the published ones.
+
+    Raises: GraphError for a text encoder with a tokenizer of its own, which such a file cannot hold.
+    """
+    header = Header("", {name: HeaderTensor("F16", shape, 0, 0) for name, shape in shapes.items()}, {}, 0)
+    said = {"denoiser": _beyond(denoiser.module, architectures.unet(header.under("model.diffusion_model.")))}
+    if vae is not None:
+        family = str(getattr(vae.handle, "family", ""))
+        said["vae"] = _beyond(vae.module, shipped_config(family, "vae") | architectures.autoencoder(header.under("first_stage_model.")))
+    if text is not None:
+        if any(len(tokenizer) != CLIP_WORDS for tokenizer in text.tokenizers):
+            raise GraphError(
+                "This text encoder has a tokenizer of its own, which a checkpoint file cannot hold. Save the model without its text encoder."
+            )
+        for module, slot in zip(text.modules, loading.text_slots(text.handle), strict=True):  # type: ignore[arg-type]
+            inferred = loading.text_config(slot, str(getattr(text.handle, "family", "")), dict(module.state_dict()), "")
+            own = module.config.to_dict()
+            said[slot.name] = {
+                name: own[name] for name in ("num_attention_heads", "hidden_act", "eos_token_id") if own[name] != inferred.get(name)
+            }
+    return {f"nodegraph.{part}": json.dumps(config, sort_keys=True) for part, config in said.items() if config}
+
+
+def _beyond(module: nn.Module, config: Mapping[str, object]) -> dict[str, object]:
+    """The entries of a diffusers network's configuration that `config` does not lead to."""
+    built = {name: entry.default for name, entry in signatures.signature(type(module)).parameters.items()} | dict(config)
+    own = {name: value for name, value in module.config.items() if name in built and not name.startswith("_") and name != "sample_size"}
+    return {name: value for name, value in own.items() if json.dumps(value) != json.dumps(built[name])}
 
 
 def write(path: Path, state: State, metadata: Mapping[str, str] | None = None) -> None:

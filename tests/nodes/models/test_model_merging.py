@@ -109,6 +109,26 @@ def test_sd2_saves_the_layer_that_nobody_reads(tmp_path):
         same(encoder.module, memory.resolve(open_checkpoint(tmp_path / "again.safetensors").text_encoder).module)
 
 
+def test_what_shapes_do_not_show_is_kept_in_the_file(tmp_path):
+    """The starter model has 8 groups per norm and a VAE scaling of its own; guessed wrongly, its pictures would be noise."""
+    from nodes.models.families import RESOURCES
+
+    memory, opened = ModelMemory(), open_checkpoint(RESOURCES / "starter" / "model")
+    path = tmp_path / "starter.safetensors"
+    with memory.use(opened.denoiser) as denoiser, memory.use(opened.text_encoder) as text, memory.use(opened.vae) as vae:
+        with pytest.raises(GraphError, match="a tokenizer of its own"):
+            merging.save_checkpoint(path, denoiser, text, vae)
+        merging.save_checkpoint(path, denoiser, None, vae, torch.float32)
+        again = open_checkpoint(path)
+        assert again.denoiser.prediction == "v_prediction" and again.text_encoder is None
+        net, codec = memory.resolve(again.denoiser).module, memory.resolve(again.vae).module
+        x, words = torch.randn(1, 4, 16, 16), torch.randn(1, 32, 128)
+        with torch.inference_mode():
+            assert torch.equal(net(x, 500, words).sample, denoiser.module(x, 500, words).sample)
+            assert torch.equal(codec.decode(x).sample, vae.module.decode(x).sample)
+        assert codec.config.scaling_factor == vae.module.config.scaling_factor
+
+
 def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
