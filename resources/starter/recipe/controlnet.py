@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from resources.starter.recipe import edges, latents, layout, paint, state
 from resources.starter.recipe.text_to_image import Diffusion
+from resources.starter.recipe.words import FIRST_OBJECTS, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Plan:
     rate: float = 1e-3
     hint_widths: tuple[int, ...] = (8, 16, 32, 64)
     shards: int = 6
+    objects: int = FIRST_OBJECTS
     device: str = "cpu"
     samples: int | None = None
 
@@ -71,6 +73,7 @@ def train(plan: Plan) -> Any:
         seen = int(kept["seen"])
     shards = latents.Shards(plan.latents_folder, with_pictures=True, limit=plan.shards)
     shards.refresh()
+    kept_scenes = shards.only(Vocabulary.first(plan.objects))
     ids, empty = layout.token_ids(base.tokenizer, shards.captions), layout.token_ids(base.tokenizer, [""])
     scale, diffusion, clock = base.vae.config.scaling_factor, Diffusion(plan.device), state.Clock(plan.minutes, plan.samples)
 
@@ -82,7 +85,7 @@ def train(plan: Plan) -> Any:
     while not clock.done(seen):
         for group in optimizer.param_groups:
             group["lr"] = plan.rate * min(1.0, (step + 1) / 50) * (1 - 0.95 * max(0.0, clock.share - 0.5) * 2)
-        pick = torch.randint(0, len(shards), (plan.batch,))
+        pick = kept_scenes[torch.randint(0, len(kept_scenes), (plan.batch,))]
         mean, deviation = shards.latents[pick].float().to(plan.device).chunk(2, 1)
         clean = (mean + deviation * torch.randn_like(mean)) * scale
         # Many captions dropped: the outline alone must carry the shape.

@@ -7,6 +7,7 @@ import random
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -51,7 +52,7 @@ class Shards:
         self.folder, self.with_pictures, self.limit = folder, with_pictures, limit
         self.seen: set[Path] = set()
         self.captions: list[str] = []
-        self.described: list[dict[str, object]] = []
+        self.described: list[dict[str, Any]] = []
         self.latents = torch.empty(0)
         self.pictures = torch.empty(0)
 
@@ -70,6 +71,11 @@ class Shards:
             self.captions += [scene["caption"] for scene in described]
             self.seen.add(path)
         return bool(new)
+
+    def only(self, vocabulary: Vocabulary) -> Tensor:
+        """Indices of the scenes that hold no other objects than these."""
+        known = set(vocabulary.objects)
+        return torch.tensor([k for k, s in enumerate(self.described) if all(p["name"] in known for p in s["placements"])])
 
     def __len__(self) -> int:
         return len(self.captions)

@@ -54,6 +54,26 @@ def text_encoder(tokenizer: Any, width: int = 128, layers: int = 2) -> nn.Module
     return model
 
 
+def with_tokens(encoder: Any, before: Any, after: Any) -> Any:
+    """A text encoder that reads another tokenizer: each token starts as the mean of the old tokens that spell it.
+
+    Words that were one token before keep their meaning exactly.
+    """
+    old = encoder.get_input_embeddings().weight.detach()
+    special = {after.bos_token_id: before.bos_token_id, after.eos_token_id: before.eos_token_id}
+    known, rows = before.get_vocab(), []
+    for k in range(len(after)):
+        token = after.convert_ids_to_tokens(k)
+        same = special.get(k, known.get(token))
+        ids = [same] if same is not None else before(after.decode([k]).strip(), add_special_tokens=False).input_ids
+        rows.append(old[ids].mean(0) if ids else torch.zeros_like(old[0]))
+    width, layers = encoder.config.hidden_size, encoder.config.num_hidden_layers
+    made: Any = text_encoder(after, width, layers)
+    made.load_state_dict({n: v for n, v in encoder.state_dict().items() if "token_embedding" not in n}, strict=False)
+    made.get_input_embeddings().weight.data.copy_(torch.stack(rows))
+    return made
+
+
 def tokenizer(folder: Path) -> Any:
     from transformers import CLIPTokenizer
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from resources.starter.recipe import latents, layout, state
 from resources.starter.recipe.text_to_image import Diffusion
+from resources.starter.recipe.words import FIRST_OBJECTS, Vocabulary
 
 TRIGGER = ", flat style"
 # Attention alone sits at the middle levels; the look of surfaces is made by the convolutions around it.
@@ -27,6 +28,7 @@ class Plan:
     rank: int = 8
     batch: int = 16
     rate: float = 2e-3
+    objects: int = FIRST_OBJECTS
     device: str = "cpu"
     samples: int | None = None
 
@@ -61,6 +63,7 @@ def train(plan: Plan) -> Any:
         seen = int(kept["seen"])
     shards = latents.Shards(plan.latents_folder)
     shards.refresh()
+    kept_scenes = shards.only(Vocabulary.first(plan.objects))
     captions = [caption + TRIGGER for caption in shards.captions]
     with torch.no_grad():
         words = torch.cat(
@@ -77,7 +80,7 @@ def train(plan: Plan) -> Any:
     while not clock.done(seen):
         for group in optimizer.param_groups:
             group["lr"] = plan.rate * min(1.0, (step + 1) / 50) * (1 - 0.95 * max(0.0, clock.share - 0.5) * 2)
-        pick = torch.randint(0, len(shards), (plan.batch,))
+        pick = kept_scenes[torch.randint(0, len(kept_scenes), (plan.batch,))]
         mean, deviation = shards.latents[pick].float().to(plan.device).chunk(2, 1)
         clean = (mean + deviation * torch.randn_like(mean)) * scale
         dropped = torch.rand(plan.batch, 1, 1, device=plan.device) < 0.1

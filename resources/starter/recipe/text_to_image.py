@@ -47,9 +47,10 @@ def build(plan: Plan) -> tuple[Any, nn.ModuleDict]:
     tokens = layout.tokenizer(Path(plan.tokenizer_folder))
     if plan.continue_from:
         saved = layout.load(Path(plan.continue_from))
+        encoder = saved.text_encoder
         if saved.tokenizer.get_vocab() != tokens.get_vocab():
-            raise ValueError(f"'{plan.continue_from}' has another tokenizer; pass --tokenizer {plan.continue_from}/tokenizer.")
-        return tokens, nn.ModuleDict({"text_encoder": saved.text_encoder, "unet": saved.unet})
+            encoder = layout.with_tokens(encoder, saved.tokenizer, tokens)
+        return tokens, nn.ModuleDict({"text_encoder": encoder, "unet": saved.unet})
     parts = {"text_encoder": layout.text_encoder(tokens, plan.text_width), "unet": layout.denoiser(plan.widths, plan.text_width)}
     return tokens, nn.ModuleDict(parts)
 
@@ -84,9 +85,7 @@ class Data:
             side = self.shards.latents.shape[-1]
             self.weights = object_weights(self.shards.described, side, self.plan.object_weight).to(self.plan.device)
             self.latents = self.shards.latents.to(self.plan.device)
-            known = set(words.Vocabulary.first(self.plan.objects).objects)
-            kept = [k for k, scene in enumerate(self.shards.described) if all(spot["name"] in known for spot in scene["placements"])]
-            self.kept = torch.tensor(kept, device=self.plan.device)
+            self.kept = self.shards.only(words.Vocabulary.first(self.plan.objects)).to(self.plan.device)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Scaled latents [n, 4, h, w], token ids with a tenth of the captions dropped, and loss weights."""
