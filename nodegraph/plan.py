@@ -8,7 +8,6 @@ share results.
 from __future__ import annotations
 
 import json
-import math
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
@@ -24,14 +23,7 @@ from nodegraph.graph import REROUTE, Graph, Link, Node
 from nodegraph.registry import Registry
 from nodegraph.spec import ANY, REQUIRED, Input, NodeSpec, accepts
 from nodegraph.subgraphs import laid_open, node_spec
-
-_ABOUT = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "on or off",
-    "str": "text",
-    "path": "a file",
-}
+from nodegraph.values import ABOUT, fits, in_words, why_not
 
 
 class Source(NamedTuple):
@@ -400,7 +392,7 @@ class _Planner:
             if out.variable and before.types:
                 offered = before.types.get(out.variable, offered)
             if offered != item.type and not accepts(item.type, offered):
-                words = f"'{item.name}' of '{self._name(node.id)}' takes {_a(item.type)}. This link carries {_a(offered)}."
+                words = f"'{item.name}' of '{self._name(node.id)}' takes {in_words(item.type)}. This link carries {in_words(offered)}."
                 self.problems.append(Problem(words, node.id, item.name, kind="type"))
                 continue
             if item.variable and offered != ANY:
@@ -410,7 +402,7 @@ class _Planner:
                 elif accepts(offered, known):
                     types[item.variable] = offered
                 else:
-                    words = f"'{item.name}' of '{self._name(node.id)}' must be {_a(known)} like what is linked before it. This link carries {_a(offered)}."
+                    words = f"'{item.name}' of '{self._name(node.id)}' must be {in_words(known)} like what is linked before it. This link carries {in_words(offered)}."
                     self.problems.append(Problem(words, node.id, item.name, kind="type"))
                     continue
             many = link.output in before.many
@@ -473,8 +465,8 @@ class _Planner:
                 continue
             if name in given:
                 value = given[name]
-                if not _is_fine(item, value):
-                    problems.append(_wrong_value(self._name(node.id), node.id, item, value))
+                if not fits(item, value):
+                    problems.append(why_not(self._name(node.id), node.id, item, value))
                     continue
             elif item.default is REQUIRED and item.type != "path":
                 self._needs(node, item, problems)
@@ -487,7 +479,7 @@ class _Planner:
                 if value:
                     files.append((name, str(value)))
                 elif not item.optional:
-                    problems.append(_wrong_value(self._name(node.id), node.id, item, ""))
+                    problems.append(why_not(self._name(node.id), node.id, item, ""))
                 continue
             if kind == "float" and type(value) is int:
                 value = float(value)
@@ -583,9 +575,9 @@ class _Planner:
         if item.is_port:
             giver = _giver(self.registry, item.type)
             remedy = f"Connect a '{giver}' node." if giver else "Connect one."
-            words = f"'{self._name(node.id)}' needs {_a(item.type)} at '{item.name}'. {remedy}"
+            words = f"'{self._name(node.id)}' needs {in_words(item.type)} at '{item.name}'. {remedy}"
         else:
-            words = f"'{self._name(node.id)}' needs a value for '{item.name}': {_ABOUT.get(item.type, item.type)}."
+            words = f"'{self._name(node.id)}' needs a value for '{item.name}': {ABOUT.get(item.type, item.type)}."
         problems.append(Problem(words, node.id, item.name, kind="missing-input"))
 
 
@@ -595,13 +587,6 @@ _NONE: frozenset[str] = frozenset()
 def _base(family: str) -> str:
     """Variants of a family go together: "sdxl-refiner" with "sdxl"."""
     return family.partition("-")[0]
-
-
-def _a(type_name: str) -> str:
-    words = _ABOUT.get(type_name)
-    if words:
-        return words
-    return "anything" if type_name == ANY else f"{'an' if type_name[0] in 'AEIOU' else 'a'} {type_name}"
 
 
 def _giver(registry: Registry, type_name: str) -> str | None:
@@ -619,45 +604,3 @@ def _giver(registry: Registry, type_name: str) -> str | None:
 
 
 _PLAIN = frozenset((str, int, float, bool, type(None)))
-_FITS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "bool": (bool,), "str": (str,), "path": (str, Path)}
-
-
-def _is_fine(item: Input, value: Any) -> bool:
-    if value is None:
-        return item.optional or item.default is None
-    if item.choices:
-        return any(type(choice) is type(value) and choice == value for choice in item.choices)
-    if item.is_port or not isinstance(value, _FITS[item.type]) or (isinstance(value, bool) and item.type != "bool"):
-        return False
-    if isinstance(value, (int, float)) and item.type == "float" and not -_LARGEST <= value <= _LARGEST:
-        return False  # infinite, or not a number
-    limits = item.range
-    return limits is None or not isinstance(value, (int, float)) or limits.min <= value <= limits.max
-
-
-_LARGEST = math.nextafter(math.inf, 0)
-
-
-def _wrong_value(name: str, node_id: str, item: Input, value: Any) -> Problem:
-    """Why a value cannot be used; it is never repaired silently."""
-    where = f"'{item.name}' of '{name}'"
-    if item.choices:
-        shown = ", ".join(str(choice) for choice in item.choices[:12]) + (" ..." if len(item.choices) > 12 else "")
-        return Problem(f"{where} is '{str(value)[:80]}'. Choose one of: {shown}.", node_id, item.name, kind="choice")
-    if item.is_port:
-        return Problem(f"{where} takes {_a(item.type)} by a link, not a value.", node_id, item.name)
-    if item.type == "path" and not value:
-        kind = item.file.folder if item.file else "input"
-        return Problem(
-            f"'{name}' has no file for '{item.name}' yet. Choose one from your {kind} folder.", node_id, item.name, kind="missing-file"
-        )
-    if item.range is not None and isinstance(value, (int, float)) and isinstance(value, _FITS[item.type]) and not isinstance(value, bool):
-        limits = item.range
-        words = f"{where} is {_number(value)}. It must be from {_number(limits.min)} to {_number(limits.max)}."
-        return Problem(words, node_id, item.name, kind="range")
-    return Problem(f"{where} must be {_ABOUT[item.type]}, not '{str(value)[:80]}'.", node_id, item.name)
-
-
-def _number(value: float) -> str:
-    """A number as people write it: whole ones in full, also where a seed is as large as can be."""
-    return str(int(value))[:40] if isinstance(value, int) or (value.is_integer() and abs(value) < 2**53) else f"{value:g}"

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from nodegraph.plan import _is_fine
 from nodegraph.registry import Registry
 from nodegraph.spec import NodeSpec
+from nodegraph.values import fits
 from nodes.catalogue import README, shipped, with_list
 
 REGISTRY = Registry.load(plugins=False)
@@ -36,7 +36,7 @@ def test_a_node_says_what_it_does_for_a_picture(spec: NodeSpec):
 def test_the_defaults_of_a_node_are_allowed_values(spec: NodeSpec):
     for item in spec.inputs:
         if not item.is_port and not item.is_required and item.type != "path":
-            assert _is_fine(item, item.default), (item.name, item.default)
+            assert fits(item, item.default), (item.name, item.default)
 
 
 def test_the_list_of_nodes_in_the_readme_is_that_of_the_specs():
