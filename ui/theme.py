@@ -324,7 +324,7 @@ class _LucideEngine(QIconEngine):
         return self.scaledPixmap(size, mode, state, 1.0)
 
     def scaledPixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State, scale: float) -> QPixmap:  # noqa: N802 (Qt's name)
-        made = _pixmap(self._name, self._tone(mode, state).rgba(), min(size.width(), size.height()) / scale, scale)
+        made = _pixmap(self._name, self._tone(mode, state).rgba(), min(size.width(), size.height()), scale)
         return QPixmap(made)
 
     def _tone(self, mode: QIcon.Mode, state: QIcon.State) -> QColor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, QObject, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QWidget
 
@@ -177,7 +177,7 @@ class InlineEditor(QObject):
         focused = widget.isAncestorOf(self.view.window().focusWidget()) if self.view.window().focusWidget() is not None else False
         widget.removeEventFilter(self)
         widget.hide()
-        QTimer.singleShot(0, widget, widget.deleteLater)
+        widget.deleteLater()
         if focused or widget.hasFocus():
             self.view.setFocus(Qt.FocusReason.OtherFocusReason)
 

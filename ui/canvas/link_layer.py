@@ -389,6 +389,7 @@ class LinkLayer:
         if wire.hidden:
             self._paint_stubs(painter, theme, wire)
             return
+        painter.setBrush(Qt.BrushStyle.NoBrush)
         if wire.link in self.selected:
             painter.setPen(_pen(theme.color("accent.base").rgba(), width + 5, False))
             painter.drawPath(wire.path)

@@ -26,6 +26,7 @@ from ui.canvas.node_paint import (
     paint_dot,
     paint_empty_preview,
     paint_error,
+    paint_ports,
     paint_progress,
     paint_ticks,
 )
@@ -231,6 +232,9 @@ class NodeItem(CachedItem):
             paint_error(painter, theme, look.anatomy, look.run.message)
         if self.selected and rim:
             patch("ring", theme.name, scale_step(scale)).paint(painter, box)
+            if detail:
+                painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+                paint_ports(painter, theme, look)
 
     def size(self) -> tuple[float, float]:
         return self.anatomy.width, self.anatomy.height

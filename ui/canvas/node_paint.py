@@ -73,6 +73,12 @@ def paint_body(painter: QPainter, theme: Theme, look: Look, scale: float, detail
             draw_box(painter, snapped(*made.preview, scale), theme.color("surface.field"), 6)
     painter.setOpacity(1.0)
     _paint_outline(painter, theme, look, box)
+    paint_ports(painter, theme, look)
+
+
+def paint_ports(painter: QPainter, theme: Theme, look: Look) -> None:
+    """The marks on the node's edges, above everything else of it."""
+    made = look.anatomy
     fade = 0.45 if look.mode == "muted" else 0.8 if look.mode == "bypassed" else 1.0
     for port in made.ports:
         if port.small and not made.folded and not port.linked and not look.hovered:

@@ -75,7 +75,7 @@ class OverlayLayer:
                 place = self._scene.port_place(ref)
                 if place is not None:
                     patch("fit", theme.name, scale, "port." + theme.port_kind(ref.type)).paint(painter, QRectF(place[0] - 8, place[1] - 8, 16, 16))
-                    draw_port(painter, theme, theme.port_kind(ref.type), *place, 12 if ref != link.snapped else 14, self._scene.is_linked(ref))
+                    draw_port(painter, theme, theme.port_kind(ref.type), *place, 12 if ref != link.snapped else 14, self._scene.is_linked(ref))  # also a value's own port, which is not seen at other times
         painter.setBrush(Qt.BrushStyle.NoBrush)
         end = link.at
         if link.snapped is not None:
@@ -113,7 +113,7 @@ class OverlayLayer:
                 draw_box(painter, item.rect().adjusted(-7, -1, 7, 1), theme.color("surface.canvas", 0.55), 8)
         for ref in link.unfit:
             place = self._scene.port_place(ref)
-            if place is not None and ref.node in spared:
+            if place is not None and ref.node in spared and self._scene.is_drawn(ref):
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(veil)
                 painter.drawEllipse(QPointF(*place), 9, 9)

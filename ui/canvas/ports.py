@@ -4,6 +4,7 @@ the type that really flows through each port, and why a link would not fit."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+
 from nodegraph.graph import REROUTE, Graph, Link, Node, Subgraph
 from nodegraph.spec import ANY, Input, NodeSpec, Output, accepts
 from nodegraph.subgraphs import spec_of

@@ -449,6 +449,12 @@ class GraphScene(QObject):
         port = item.anatomy.port(ref.side, ref.name) if item is not None else None
         return port is not None and port.linked
 
+    def is_drawn(self, ref: PortRef) -> bool:
+        """Whether a port's mark is seen when nothing is dragged."""
+        item = self.nodes.get(ref.node)
+        port = item.anatomy.port(ref.side, ref.name) if item is not None else None
+        return item is not None and port is not None and (not port.small or port.linked or item.anatomy.folded or item.look.hovered)
+
     def is_hidden(self, link: Link) -> bool:
         node = self.document.graph.nodes.get(link.target)
         hidden = node.extra.get("hidden_links", ()) if node is not None else ()

@@ -33,7 +33,6 @@ class Chooser(QFrame):
 
     def __init__(self, values: Sequence[Any], words: Sequence[str], current: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setStyleSheet(f"Chooser {{ background: {themes.current().color('surface.popup').name()}; border: 1px solid {themes.current().color('line.soft').name()}; }}")
         self.search = QLineEdit(self)
         self.search.setPlaceholderText("Search")
@@ -173,8 +172,10 @@ class ChoiceEditor(Editor):
             self.commit(value)
 
     def _closed(self) -> None:
-        self.chooser = None
-        QTimer.singleShot(0, self, self.cancelled.emit)  # after a choice was told
+        chooser, self.chooser = self.chooser, None
+        if chooser is not None:
+            chooser.deleteLater()
+        QTimer.singleShot(0, self, lambda: self.cancelled.emit())  # after a choice was told
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
