@@ -123,7 +123,7 @@ def save_image(
     """
     import torch
 
-    from nodegraph.graphfile import PNG_KEYWORD
+    from nodegraph.embedding import PNG_KEYWORD
     from nodes.pictures.files import encode_jpeg, encode_png, encode_webp, to_bytes8
     from nodes.pictures.limits import fitted_mask
 
@@ -149,13 +149,45 @@ def save_image(
             data = encode_jpeg(picture, quality, parameters)
         else:
             data = encode_webp(picture, quality, quality == 100, parameters)
-        _write(ctx, filled(name, fields, now), "." + {"jpeg": "jpg"}.get(format, format), data)
+        write_new(ctx, filled(name, fields, now), "." + {"jpeg": "jpg"}.get(format, format), data)
         ctx.show(to_bytes8(picture))
 
 
-def _write(ctx: Context, name: str, suffix: str, data: bytes) -> None:
-    """Reserve a name, write beside it and rename; a name that could not be filled is given back."""
-    from nodegraph.graphfile import write_atomically
+@node("image/save-animation", sink=True, keywords=("gif", "webp", "apng", "video", "movie", "frames", "loop"))
+def save_animation(
+    image: Image,
+    name: str = "{title}",
+    format: Literal["webp", "gif", "png"] = "webp",
+    pictures_per_second: Annotated[float, Range(0.1, 60, step=1)] = 8.0,
+    there_and_back: bool = False,
+    quality: Annotated[int, Range(1, 100), Unit("%"), Advanced()] = 90,
+    ctx: Context = HEADLESS,
+) -> None:
+    """Write the pictures of a batch as one moving picture that plays for ever.
+
+    Args:
+        image: The batch, in its order. 'Batch images' makes one of single pictures.
+        name: Name of the file, with {title}, {date} and so on as in 'Save image'.
+        format: WebP is small and good, GIF opens everywhere and has 256 colours, PNG (animated) keeps every pixel.
+        pictures_per_second: How fast it plays.
+        there_and_back: Play it forwards, then backwards.
+        quality: Of WebP; 100 keeps every pixel.
+    """
+    from nodes.pictures.files import encode_animation, to_bytes8
+
+    frames = list(image.pixels)
+    if there_and_back:
+        frames += frames[-2:0:-1]
+    data = encode_animation(frames, format, 1000 / pictures_per_second, quality)
+    height, width = image.pixels.shape[-2:]
+    fields: dict[str, object] = {"title": _title(ctx.graph_text), "width": width, "height": height}
+    write_new(ctx, filled(name, fields, datetime.now()), "." + format, data)
+    ctx.show(to_bytes8(image.pixels[0]))
+
+
+def write_new(ctx: Context, name: str, suffix: str, data: bytes) -> None:
+    """Write a file under a new name of the output folder: beside it first, then renamed. A name that could not be filled is given back."""
+    from nodegraph.saving import write_atomically
 
     path = ctx.output_path(name, suffix)
     try:

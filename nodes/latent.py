@@ -1,10 +1,11 @@
 """Latents before, between and after sampling: made empty, cut, turned, joined, enlarged."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 from nodegraph.errors import GraphError
-from nodegraph.node import HEADLESS, Advanced, Context, Randomize, Range, Unit, node
+from nodegraph.node import HEADLESS, Advanced, Context, File, Randomize, Range, Unit, node
 from nodes.image import Size
 from nodes.types import Latent, Mask
 
@@ -47,7 +48,7 @@ def latent_size(latent: Latent) -> Size:
 
 
 @node("latent/set-mask", title="Set latent mask", keywords=("inpaint", "noise mask", "repaint", "region"))
-def set_latent_mask(latent: Latent, mask: Mask) -> Latent:
+def set_latent_mask(latent: Latent, mask: Mask, ctx: Context = HEADLESS) -> Latent:
     """Let a sampler paint only where the mask is; the rest stays as it is in the latent.
 
     Args:
@@ -56,6 +57,8 @@ def set_latent_mask(latent: Latent, mask: Mask) -> Latent:
     from nodes.pictures.limits import fitted_mask
 
     batch, _, h, w = latent.samples.shape
+    if not mask.values.any():
+        ctx.warn("The mask is empty, so nothing will be repainted. Paint something, or leave the mask away.")
     return replace(latent, mask=fitted_mask(mask.values, (h * latent.downscale, w * latent.downscale), batch))
 
 
@@ -140,6 +143,35 @@ def batch_latents(latents: list[Latent]) -> Latent:
 def latent_batch_to_list(latent: Latent) -> list[Latent]:
     """Take a batch apart: what follows runs once for each latent, with less memory. 'Batch latents' puts them together again."""
     return [latents_from_batch(latent, i, 1) for i in range(len(latent.samples))]
+
+
+# -- kept in files
+
+
+@node("latent/save", sink=True, title="Save latent", keywords=("write", "export", "file"))
+def save_latent(latent: Latent, name: str = "latent", ctx: Context = HEADLESS) -> None:
+    """Write a latent to your output folder, to go on with it in another graph or on another day.
+
+    Args:
+        name: Name of the file, with sub-folders as in "foxes/anna". It gets the next free number.
+    """
+    from nodes.image_io import write_new
+    from nodes.pictures.files import encode_latent
+
+    write_new(ctx, name, ".latent", encode_latent(latent.samples, latent.mask, latent.downscale, latent.sigma, latent.first))
+
+
+@node("latent/load", title="Load latent", keywords=("open", "file", "import"))
+def load_latent(file: Annotated[Path, File("output", (".latent",))]) -> Latent:
+    """Bring in a latent that 'Save latent' wrote. Use it with a model of the same kind.
+
+    Args:
+        file: A .latent file from your output folder.
+    """
+    from nodes.pictures.files import read_latent
+
+    samples, mask, downscale, sigma, first = read_latent(file)
+    return Latent(samples, mask, downscale, sigma, first=first)
 
 
 # -- size and place

@@ -223,3 +223,51 @@ def _exif(comment: str) -> bytes:
     if comment:
         exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + comment.encode("utf-16-be")
     return exif.tobytes() if comment else b""
+
+
+def encode_animation(frames: list[Tensor], kind: str, milliseconds: float, quality: int) -> bytes:
+    """An endless "webp", "gif" or "png" of pictures [3, h, w]. A single one gives a still picture."""
+    images = [Image.fromarray(to_bytes8(frame)) for frame in frames]
+    options: dict[str, Any] = {"save_all": True, "append_images": images[1:], "duration": round(milliseconds), "loop": 0}
+    if kind == "webp":
+        options |= {"quality": quality, "lossless": quality == 100}
+    memory = io.BytesIO()
+    try:
+        images[0].save(memory, kind.upper(), **options)
+    except (OSError, ValueError, struct.error) as error:
+        raise GraphError(f"These pictures cannot be a {kind.upper()} file: {error}. Choose another format.") from error
+    return memory.getvalue()
+
+
+def encode_latent(samples: Tensor, mask: Tensor | None, downscale: int, sigma: float, first: int) -> bytes:
+    """A latent as a safetensors file."""
+    from safetensors.torch import save
+
+    tensors = {"samples": samples.contiguous()} | ({} if mask is None else {"mask": mask.contiguous()})
+    return bytes(save(tensors, {"format": "nodegraph latent 1", "downscale": str(downscale), "sigma": repr(sigma), "first": str(first)}))
+
+
+def read_latent(path: Path) -> tuple[Tensor, Tensor | None, int, float, int]:
+    """(samples, mask, downscale, sigma, first) from a file of `encode_latent`.
+
+    Raises:
+        GraphError: It is damaged, or something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            told = file.metadata() or {}
+            if told.get("format") != "nodegraph latent 1":
+                raise GraphError(f"'{path.name}' is not a latent that Nodegraph wrote. Choose a file of 'Save latent'.")
+            samples = file.get_tensor("samples").float()
+            mask = file.get_tensor("mask").float() if "mask" in file.keys() else None  # noqa: SIM118
+            downscale, sigma, first = int(told["downscale"]), float(told["sigma"]), int(told["first"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        if isinstance(error, GraphError):
+            raise
+        raise GraphError(f"'{path.name}' is damaged or cannot be read. Save the latent anew.") from error
+    fits = mask is None or (mask.ndim == 4 and mask.shape[-2:] == (samples.shape[-2] * downscale, samples.shape[-1] * downscale))
+    if samples.ndim != 4 or not fits or not 1 <= downscale <= 64 or not sigma >= 0:
+        raise GraphError(f"'{path.name}' is damaged: its parts do not fit together. Save the latent anew.")
+    return samples, mask, downscale, sigma, first

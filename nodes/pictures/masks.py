@@ -47,7 +47,7 @@ def _dilated(plane: np.ndarray, radius: int, shape: str) -> np.ndarray:
         if not plane.any():
             return plane
         distance = cv2.distanceTransform((plane == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        return (np.rint(distance.astype(np.float64) ** 2) <= radius * radius).astype(np.float32)
+        return np.asarray(np.rint(distance.astype(np.float64) ** 2) <= radius * radius, dtype=np.float32)
     # grey values: the largest over the rows of the shape, each of which is a run
     made, run, before = plane.copy(), plane, 0
     for dy in range(min(radius, height - 1), -1, -1):

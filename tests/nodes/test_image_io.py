@@ -19,7 +19,7 @@ from nodegraph.errors import GraphError
 from nodegraph.folders import new_file
 from nodegraph.graph import Graph
 from nodegraph.node import Headless
-from nodes.image_io import compare_images, filled, load_image, load_images_from_folder, preview_image, save_image
+from nodes.image_io import compare_images, filled, load_image, load_images_from_folder, preview_image, save_animation, save_image
 from nodes.mask import load_mask
 from nodes.pictures.limits import MAX_PIXELS
 from nodes.types import Image, Mask
@@ -177,6 +177,15 @@ def test_a_full_disk_leaves_no_half_picture_and_no_empty_name(desk, monkeypatch)
     monkeypatch.setattr(os, "fsync", real)
     assert list(desk.folder.iterdir()) == []
     assert desk.files == []
+
+
+@pytest.mark.parametrize("kind", ["webp", "gif", "png"])
+def test_a_batch_becomes_a_moving_picture_that_loads_again(desk, kind):
+    frames = torch.eye(3).view(3, 3, 1, 1).expand(3, 3, 4, 6)
+    save_animation(Image(frames), "film", kind, 10.0, there_and_back=True, quality=100, ctx=desk)
+    with Pil.open(desk.files[0]) as film:
+        assert film.n_frames == 4 and film.info["loop"] == 0
+    assert_close(load_image(desk.files[0], "all").image.pixels, frames[[0, 1, 2, 1]])
 
 
 # -- loading

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from nodegraph.errors import GraphError
@@ -19,11 +20,13 @@ from nodes.latent import (
     latent_batch_to_list,
     latent_size,
     latents_from_batch,
+    load_latent,
     mask_of_latent,
     remove_latent_mask,
     repeat_latent,
     resize_latent,
     rotate_latent,
+    save_latent,
     scale_latent,
     set_latent_mask,
 )
@@ -100,6 +103,39 @@ def test_repeating_and_batching_take_masks_along():
     assert joined.samples.shape[0] == 3
     assert joined.mask[:, 0, 0, 0].tolist() == [0, 1, 1]  # without a mask all of it may be painted
     assert batch_latents([latent(), latent()]).mask is None
+
+
+def test_a_saved_latent_comes_back_whole_and_others_are_refused(tmp_path):
+    made = with_mask(latent(96, 64, batch=2, sigma=1.25, first=3))
+
+    class Desk(Headless):
+        def output_path(self, name, suffix):
+            return tmp_path / (name + suffix)
+
+    save_latent(made, "a", Desk())
+    read = load_latent(tmp_path / "a.latent")
+    assert_close(read.samples, made.samples, atol=0, rtol=0)
+    assert_close(read.mask, made.mask, atol=0, rtol=0)
+    assert (read.downscale, read.sigma, read.first, read.empty) == (8, 1.25, 3, False)
+    whole = (tmp_path / "a.latent").read_bytes()
+    (tmp_path / "half.latent").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "pickle.latent").write_bytes(b"\x80\x04K\x01.")
+    save_file({"samples": made.samples}, tmp_path / "other.latent")
+    for name in ("half", "pickle", "other", "missing"):
+        with pytest.raises(GraphError, match=f"'{name}.latent'"):
+            load_latent(tmp_path / f"{name}.latent")
+
+
+def test_an_empty_mask_warns_that_nothing_will_change():
+    class Desk(Headless):
+        words = ""
+
+        def warn(self, message):
+            self.words = message
+
+    desk = Desk()
+    set_latent_mask(latent(), Mask(torch.zeros(1, 1, 64, 96)), desk)
+    assert "nothing will be repainted" in desk.words
 
 
 # -- size and place
