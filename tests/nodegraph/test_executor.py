@@ -1,5 +1,6 @@
 """What runs, what is reused, what goes on after a failure, and what is told about it."""
 
+import contextlib
 import enum
 import gc
 import os
@@ -410,6 +411,105 @@ def test_any_graph_gives_what_direct_calls_give_and_runs_each_node_once(registry
         assert values == {f"n{i}": expected[i] for i in wanted}
     if cache.memory.limit > 200:
         assert len(CALLS) == len(set(CALLS))
+
+
+class Broken(Exception):
+    """In the reference below: this node has no result."""
+
+
+def reference(graph, name, ran):
+    """The same graph by plain recursion, without a cache: what it must give, and which nodes a lazy run may touch."""
+    if name not in ran:
+        ran[name] = None
+        node = graph.nodes[name]
+        feeds = {}
+        for link in graph.incoming.get(name, ()):
+            feeds.setdefault(link.input, []).append(link.source)
+
+        def value(input, default=0):
+            return reference(graph, feeds[input][0], ran) if input in feeds else node.values.get(input, default)
+
+        def all_of(calls):
+            """Every call is made, even if the first one fails: all that a node needs runs."""
+            found = []
+            for call in calls:
+                with contextlib.suppress(Broken):
+                    found.append(call())
+            if len(found) < len(calls):
+                raise Broken
+            return found
+
+        try:
+            if node.type == "test/switch":
+                ran[name] = value("yes" if node.values["condition"] else "no")
+            elif node.type == "test/total":
+                ran[name] = sum(all_of([lambda source=source: reference(graph, source, ran) for source in feeds["numbers"]]))
+            elif node.type == "test/add":
+                ran[name] = sum(all_of([lambda: value("a"), lambda: value("b", 1)]))
+            elif node.type == "test/split":
+                ran[name] = value("value") - 1
+            else:
+                raise Broken
+        except Broken:
+            ran[name] = Broken
+    if ran[name] is Broken:
+        raise Broken
+    return ran[name]
+
+
+@st.composite
+def wild_graphs(draw):
+    graph = Graph()
+    for i in range(draw(st.integers(2, 14))):
+        name = f"n{i}"
+        earlier = st.integers(0, max(0, i - 1))
+        kind = draw(st.sampled_from(["add", "add", "switch", "total", "split", "fail"])) if i > 1 else "add"
+        values = {"add": {"a": i * 100, "b": i}, "switch": {"condition": draw(st.booleans())}, "fail": {"value": i}}.get(kind, {})
+        graph = graph.with_node(Node(name, f"test/{kind}", values))
+        needed = {"switch": ["yes", "no"], "split": ["value"], "total": ["numbers"] * draw(st.integers(1, 3)), "fail": []}.get(kind)
+        inputs = needed if needed is not None else [x for x in "ab" if i and draw(st.booleans())]
+        for input in inputs:
+            source = f"n{draw(earlier)}"
+            output = "small" if graph.nodes[source].type == "test/split" else "value"
+            graph = graph.with_link(Link(source, output, name, input), many=kind == "total")
+    return graph
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_wild_graphs_give_what_plain_recursion_gives_whatever_the_cache_holds(registry, tmp_path_factory, data):
+    graph = data.draw(wild_graphs())
+    names = list(graph.nodes)
+    wanted = data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True))
+    ran = {}
+    expected, broken = {}, set()
+    for name in wanted:
+        try:
+            expected[name] = reference(graph, name, ran)
+        except Broken:
+            broken.add(name)
+    cache = data.draw(st.sampled_from([None, Cache(0), Cache(150), Cache(600), Cache(1 << 20)]))
+    if cache is not None and cache.memory.limit == 600:
+        cache.disk = DiskTier(tmp_path_factory.mktemp("cache"))
+    for _ in range(2):
+        CALLS.clear()
+        values, events, outcome = run(graph, registry, cache, *wanted)
+        assert values == expected
+        assert outcome.state == ("failed" if broken else "done")
+        over = {event.node for event in of(events, (Failed, Skipped))}
+        assert broken <= over and not over & expected.keys()
+        assert {event.node for event in of(events, Started)} <= ran.keys()
+        if cache is not None and cache.memory.limit == 1 << 20:
+            started = [event.node for event in of(events, Started)]
+            assert len(started) == len(set(started))
+        if cache is not None and cache.disk is not None:  # some results went to disk, and some of those are damaged
+            for step in make_plan(graph, registry, wanted).steps:
+                held = cache.memory.get(step.key)
+                if held is not None and data.draw(st.booleans()):
+                    cache.keep(step.key, held)
+                    cache.memory.drop(step.key)
+                    if data.draw(st.booleans()):
+                        cache.disk.path(step.key).write_bytes(b"damaged")
 
 
 # -- what links bring
