@@ -44,6 +44,7 @@ from ui.shell_style import shell_sheet
 from ui.status_bar import StatusBar
 from ui.studio import Studio
 from ui.tabs import HEIGHT, Tabs
+from ui.threads import background
 from ui.top_bar import TopBar
 
 SIDE_WIDTH: Final = 280
@@ -438,7 +439,19 @@ class MainWindow(QMainWindow):
 
         assert self.studio.registry is not None
         insight = insight_of(self.studio.registry, view.document)  # type: ignore[arg-type]
-        view.set_insight(insight.family, insight.missing_files, insight.context)
+        scene, nodes = view.graph_scene, list(view.document.graph.nodes.values())
+        scene.family, scene.missing_files = insight.family, insight.missing_files
+        view.editor.context = insight.context
+
+        def says_something() -> bool:
+            """In the background, as it opens the headers of model files; what it finds is remembered."""
+            return any([insight.family(node) is not None or bool(insight.missing_files(node)) for node in nodes])
+
+        def shown(something: bool) -> None:
+            if something and view in self.views.values():
+                scene.rebuild()
+
+        background().run(says_something, shown)
 
     # -- editing
 

@@ -5,6 +5,7 @@ Nothing waits for the worker: requests are handed over, events are gathered and 
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
 import time
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 TICK_MS: Final = 33
 OVER_KEPT: Final = 200
+STATES_AT_ONCE: Final = 100
 FRAMES_BETWEEN: Final = 64
 """Frames that came between two deliveries and go to the timeline alone; the last is shown."""
 
@@ -97,6 +99,10 @@ class Runs(QObject):
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._deliver)
         self._states: dict[Document, dict[str, RunState]] = {}
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(8)
+        self._rest.timeout.connect(self._flush)
         self._memory_timer = QTimer(self)
         self._memory_timer.setInterval(2000)
         self._memory_timer.timeout.connect(lambda: self._ask(m.Report()))
@@ -340,9 +346,15 @@ class Runs(QObject):
             self.job_changed.emit(job)
 
     def _flush(self) -> None:
+        """Hand states to their documents; of a large graph a part at a time, so that the window stays at hand."""
         states, self._states = self._states, {}
         for document, found in states.items():
-            document.set_states(found)
+            now = dict(itertools.islice(found.items(), STATES_AT_ONCE))
+            if len(now) < len(found):
+                self._states[document] = {path: state for path, state in found.items() if path not in now}
+            document.set_states(now)
+        if self._states:
+            self._rest.start()
 
     # -- what happened
 

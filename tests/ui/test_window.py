@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QElapsedTimer, QPointF, Qt, QTimer
+from PySide6.QtCore import QPointF, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 
@@ -244,24 +244,28 @@ def big(count: int = 500) -> Graph:
 
 
 def test_the_window_never_stands_still_for_long_while_it_loads_runs_and_saves(window, qtbot, tmp_path):
-    """The bound here is that of a loaded test machine; tests/benchmarks/gaps.py measures it by itself against 100 ms."""
+    """Between two turns of the event loop the GUI thread works 100 ms at most: measured here by its own processor time, so that other
+    programs on the machine do not count, with half as much again for a cold cache. tests/benchmarks/window.py measures by the clock."""
     path = tmp_path / "big.graph"
     graphfile.write(path, big())
-    gaps: list[float] = []
-    clock = QElapsedTimer()
-    clock.start()
+    turns = [time.thread_time()]
     probe = QTimer()
-    probe.setInterval(1)
-    probe.timeout.connect(lambda: gaps.append(clock.restart()))
+    probe.setInterval(0)
+    probe.timeout.connect(lambda: turns.append(time.thread_time()))
     probe.start()
-    window.studio.open(path)
-    qtbot.waitUntil(lambda: window.document is not None and len(window.document.root.nodes) == 500, timeout=20_000)
-    window.document.edit("Move", lambda g: g.moved(list(g.nodes)[:200], 8, 8))
-    window.run()
-    window.studio.save(window.document)
-    qtbot.waitUntil(lambda: bool(window.runs.over) and background().pending == 0, timeout=60_000)
+    worst = {}
+    for name, act, done in (
+        ("open", lambda: window.studio.open(path), lambda: window.document is not None and len(window.document.root.nodes) == 500),
+        ("edit", lambda: window.document.edit("Move", lambda g: g.moved(list(g.nodes)[:200], 8, 8)), lambda: window.document.is_dirty),
+        ("run", window.run, lambda: bool(window.runs.over)),
+        ("save", lambda: window.studio.save(window.document), lambda: not window.document.is_dirty),
+    ):
+        QTimer.singleShot(0, act)  # as from a menu: a turn of its own
+        turns[:] = [time.thread_time()]
+        qtbot.waitUntil(lambda done=done: done() and background().pending == 0, timeout=60_000)
+        worst[name] = max(after - before for before, after in zip(turns, turns[1:]))
     probe.stop()
-    assert max(gaps) < 600
+    assert max(worst.values()) < 0.15, worst
 
 
 def test_an_exception_in_a_slot_is_logged_and_the_window_lives(window, tmp_path, monkeypatch):
