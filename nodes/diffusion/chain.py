@@ -62,8 +62,10 @@ def step_keys(
     """One key a step of the solver; a state stored under keys[k] goes on at step k + 1.
 
     model_key: identifies the weights of the network with all patches; said: conditionings by role.
+    A family whose weights change from step to step says by `worn(i, n)` what they are in each.
     Raises GraphError for a control without a key.
     """
+    worn = getattr(family, "worn", None)
     if any(not used.key for used in controls):
         raise GraphError("A control does not say which model it is, so its steps cannot be stored.")
     prints, noising = Prints(), getattr(solver, "noising", family.noising)
@@ -84,7 +86,8 @@ def step_keys(
             (used.key, prints.of([used.hint, used.mask, used.extra]), used.scale, used.target, used.span if used.clock == "noise" else None)
             for used in _live(controls, i, n, levels, noising)
         ]
-        key = _hash(key, solver.fingerprint(k), active, _rule_print(rule, roles), steering)
+        weights = () if worn is None else (worn(i, n),)
+        key = _hash(key, solver.fingerprint(k), active, _rule_print(rule, roles), steering, *weights)
         keys.append(key)
     return keys
 

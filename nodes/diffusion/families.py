@@ -25,16 +25,18 @@ def family_for(
     scheduler: Mapping[str, Any] | None = None,
     prediction: Prediction | None = None,
     shift: float | None = None,
+    distilled: int = 0,
 ) -> Family:
     """The adapter of a family for its loaded network.
 
     kind: "sd1", "sd2", "sd-upscale", "sdxl", "sdxl-refiner", "if", "sd3", "flux1"; module: the diffusers UNet or transformer.
     scheduler: the model's scheduler_config.json, for its betas and prediction type; {} or None is the family's usual.
     prediction: overrides what the scheduler says; shift: of a flow model, overrides the model's own and that of the picture's size.
+    distilled: for consistency models, how many of the timesteps they know (50 for LCM); 0 is all.
     Raises GraphError for a family that has no adapter.
     """
     if kind in _UNETS:
-        return UNetFamily(module, kind, _UNETS[kind], _discrete(kind, scheduler, prediction))
+        return UNetFamily(module, kind, _UNETS[kind], _unet_noising(kind, scheduler, prediction, distilled))
     if kind == "sd3":
         given = noising_for(scheduler) if scheduler else Flow(shift=3.0)
         return Sd3Family(module, noising=given if shift is None else Flow(shift=shift))
@@ -48,11 +50,9 @@ def family_for(
     raise GraphError(f"There is no sampler for models of the family '{kind}' yet.")
 
 
-def _discrete(kind: str, scheduler: Mapping[str, Any] | None, prediction: Prediction | None) -> Noising:
+def _unet_noising(kind: str, scheduler: Mapping[str, Any] | None, prediction: Prediction | None, distilled: int) -> Noising:
     usual = {"prediction_type": "v_prediction" if kind in ("sd2", "sd-upscale") else "epsilon"}
     if kind == "if":
         usual |= {"beta_schedule": "squaredcos_cap_v2"}
     given = noising_for(scheduler or usual)
-    if prediction is None or not isinstance(given, Discrete):
-        return given
-    return Discrete(prediction, given.beta_start, given.beta_end, given.betas, given.steps, given.zero_snr)
+    return replace(given, prediction=prediction or given.prediction, distilled=distilled) if isinstance(given, Discrete) else given

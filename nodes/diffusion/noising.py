@@ -1,4 +1,4 @@
-"""How latents are made noisy and what a prediction then means: the variance-preserving DDPM family and rectified flow.
+"""How latents are made noisy and what a prediction then means: the DDPM family, EDM and rectified flow.
 
 Samplers count noise in `sigma`. For DDPM networks that is noise / signal (Karras et al. 2022, arXiv:2206.00364), x = latent + sigma * noise;
 for flow networks x = (1 - sigma) * latent + sigma * noise with sigma in 0..1 (Liu et al. 2022, arXiv:2209.03003).
@@ -27,6 +27,7 @@ class Discrete:
 
     betas: "scaled_linear" (Stable Diffusion), "linear" or "squaredcos_cap_v2" (DeepFloyd), as diffusers names them.
     zero_snr: rescale so that the last step is noise alone (Lin et al. 2023, arXiv:2305.08891).
+    distilled: a consistency model knows only that many of the timesteps, evenly spread (50 for LCM, arXiv:2310.04378); 0 is all.
     """
 
     prediction: Prediction = "epsilon"
@@ -35,10 +36,15 @@ class Discrete:
     betas: Literal["scaled_linear", "linear", "squaredcos_cap_v2"] = "scaled_linear"
     steps: int = 1000
     zero_snr: bool = False
+    distilled: int = 0
+
+    @property
+    def _stride(self) -> int:
+        return self.steps // self.distilled if self.distilled else 1
 
     @cached_property
     def table(self) -> Tensor:
-        """[steps] sigma at every trained timestep, rising, float32."""
+        """[steps, or distilled] sigma at every trained timestep, rising, float32."""
         return self._exact.float()
 
     @cached_property
@@ -55,7 +61,7 @@ class Discrete:
             root = alphas.sqrt()
             alphas = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
             alphas[-1] = _LAST_ALPHA
-        return ((1 - alphas) / alphas) ** 0.5
+        return (((1 - alphas) / alphas) ** 0.5)[self._stride - 1 :: self._stride]
 
     @cached_property
     def _logs(self) -> Tensor:
@@ -72,11 +78,11 @@ class Discrete:
     def timestep(self, sigma: Tensor) -> Tensor:
         """The NEAREST trained timestep in log sigma: networks were never shown fractions, and rounding is what the field does."""
         distance = sigma.detach().cpu().float().log().reshape(-1, 1) - self._logs
-        return distance.abs().argmin(dim=1).reshape(sigma.shape)
+        return distance.abs().argmin(dim=1).reshape(sigma.shape) * self._stride + self._stride - 1
 
     def sigma(self, timestep: Tensor) -> Tensor:
         """Sigma at fractional timesteps, interpolated in log sigma."""
-        place = timestep.float().clamp(0, self.steps - 1)
+        place = ((timestep.float() - (self._stride - 1)) / self._stride).clamp(0, len(self._logs) - 1)
         low, part = place.floor().long(), place.frac()
         return ((1 - part) * self._logs[low] + part * self._logs[place.ceil().long()]).exp()
 
@@ -164,12 +170,62 @@ class Flow:
         return x / max(1 - sigma, 1e-6)
 
 
+@dataclass(frozen=True)
+class Edm:
+    """Noise as in Karras et al. 2022 (arXiv:2206.00364, table 1): x = latent + sigma * noise, for Playground 2.5 and CosXL.
+
+    data: the spread that the network was told the latents have; velocity: it predicts the negative of the usual output (v).
+    The network sees x / sqrt(sigma^2 + data^2) and is told log(sigma) / 4.
+    """
+
+    sigma_min: float = 0.002
+    sigma_max: float = 80.0
+    data: float = 0.5
+    velocity: bool = False
+    prediction: Prediction = "edm"
+
+    @cached_property
+    def table(self) -> Tensor:
+        """[1000] sigma, even in its logarithm, rising, float32."""
+        return torch.linspace(math.log(self.sigma_min), math.log(self.sigma_max), 1000).exp()
+
+    def timestep(self, sigma: Tensor) -> Tensor:
+        return sigma.log() / 4
+
+    def sigma(self, timestep: Tensor) -> Tensor:
+        return (timestep.float() * 4).exp()
+
+    def at(self, progress: float) -> float:
+        if progress <= 0:
+            return math.inf
+        low, high = math.log(self.sigma_min), math.log(self.sigma_max)
+        return 0.0 if progress >= 1 else math.exp(low + (high - low) * (1 - progress))
+
+    def noisy(self, latent: Tensor, noise: Tensor, sigma: float, full: bool = False) -> Tensor:
+        return latent + noise * (math.sqrt(1 + sigma**2) if full else sigma)
+
+    def network_input(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        return x / (sigma**2 + self.data**2) ** 0.5
+
+    def _out(self, sigma: Tensor | float) -> Tensor | float:
+        return sigma * (-self.data if self.velocity else self.data) / (sigma**2 + self.data**2) ** 0.5
+
+    def denoised(self, prediction: Tensor, x: Tensor, sigma: Tensor | float) -> Tensor:
+        return x * (self.data**2 / (sigma**2 + self.data**2)) + prediction * self._out(sigma)
+
+    def predicted(self, denoised: Tensor, x: Tensor, sigma: Tensor | float) -> Tensor:
+        return (denoised - x * (self.data**2 / (sigma**2 + self.data**2))) / self._out(sigma)
+
+    def common(self, x: Tensor, sigma: float) -> Tensor:
+        return x
+
+
 def flux_shift(tokens: int, base: float = 0.5, most: float = 1.15) -> float:
     """The shift of FLUX.1 dev for a picture of `tokens` packed latents: exp(mu), mu linear from `base` at 256 to `most` at 4096."""
     return math.exp(base + (most - base) * (tokens - 256) / (4096 - 256))
 
 
-def noising_for(scheduler: Mapping[str, Any]) -> Discrete | Flow:
+def noising_for(scheduler: Mapping[str, Any]) -> Discrete | Flow | Edm:
     """The noising that a diffusers scheduler_config.json describes.
 
     Raises GraphError for a kind of noise that no sampler here knows.
@@ -177,6 +233,9 @@ def noising_for(scheduler: Mapping[str, Any]) -> Discrete | Flow:
     name = str(scheduler.get("_class_name", ""))
     if name.startswith("FlowMatch") or scheduler.get("prediction_type") == "flow_prediction":
         return Flow(shift=float(scheduler.get("shift") or scheduler.get("flow_shift") or 1.0))
+    if name.startswith("EDM"):
+        ends = (float(scheduler.get("sigma_min", 0.002)), float(scheduler.get("sigma_max", 80.0)))
+        return Edm(*ends, float(scheduler.get("sigma_data", 0.5)), scheduler.get("prediction_type") == "v_prediction")
     betas, prediction = scheduler.get("beta_schedule", "scaled_linear"), scheduler.get("prediction_type", "epsilon")
     if betas not in ("scaled_linear", "linear", "squaredcos_cap_v2") or prediction not in ("epsilon", "v_prediction", "sample"):
         raise GraphError(f"This model was trained with '{betas}' noise and '{prediction}' prediction, which no sampler here knows.")

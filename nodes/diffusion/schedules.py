@@ -96,7 +96,9 @@ def linear_quadratic(steps: int, sigma_max: float, threshold: float = 0.025) -> 
 
 
 def turbo(steps: int, noising: Noising, denoise: float = 1.0) -> Tensor:
-    """The first `steps` of the ten timesteps 999, 899, ... 99 that turbo models were distilled at."""
+    """The first `steps` of the ten timesteps 999, 899, ... 99 that turbo models were distilled at. Raises GraphError for EDM models."""
+    if noising.prediction == "edm":
+        raise GraphError("The schedule 'turbo' needs a model with 1000 trained timesteps. Choose 'karras' for this model.")
     first = 10 - int(10 * denoise)
     return _with_zero(noising.sigma(torch.arange(999, 0, -100)[first : first + steps]))
 
@@ -108,16 +110,10 @@ def align_your_steps(steps: int, family: str = "sd1") -> Tensor:
     return _with_zero(torch.from_numpy(sigmas[:-1]))
 
 
-def _aligned(steps: int, noising: Noising) -> Tensor:
-    if noising.prediction == "flow":
-        raise GraphError("The schedule 'align_your_steps' is published for SD 1.x and SDXL only. Choose 'simple' or 'beta' for this model.")
-    return align_your_steps(steps)
-
-
-def _aligned_xl(steps: int, noising: Noising) -> Tensor:
-    if noising.prediction == "flow":
-        raise GraphError("The schedule 'align_your_steps_xl' is published for SDXL only. Choose 'simple' or 'beta' for this model.")
-    return align_your_steps(steps, "sdxl")
+def _aligned(steps: int, noising: Noising, family: str = "sd1") -> Tensor:
+    if noising.prediction in ("flow", "edm"):
+        raise GraphError("The schedules 'align_your_steps' were published for SD 1.x and SDXL only. Choose another for this model, as 'simple' or 'karras'.")
+    return align_your_steps(steps, family)
 
 
 SCHEDULES: dict[str, Callable[[int, Noising], Tensor]] = {
@@ -133,7 +129,7 @@ SCHEDULES: dict[str, Callable[[int, Noising], Tensor]] = {
     "polyexponential": lambda steps, noising: polyexponential(steps, noising.sigma_min, noising.sigma_max),
     "turbo": turbo,
     "align_your_steps": _aligned,
-    "align_your_steps_xl": _aligned_xl,
+    "align_your_steps_xl": lambda steps, noising: _aligned(steps, noising, "sdxl"),
 }
 
 

@@ -20,8 +20,8 @@ Span = tuple[float, float]
 Clock = Literal["steps", "noise"]
 """What a span counts: the steps of this run (A1111, diffusers) or the noise of the model's training (ComfyUI's percent)."""
 
-Prediction = Literal["epsilon", "v_prediction", "sample", "flow"]
-"""What a network predicts: the noise, the velocity of Salimans & Ho 2022, the clean latent, or noise - latent (rectified flow)."""
+Prediction = Literal["epsilon", "v_prediction", "sample", "flow", "edm"]
+"""What a network predicts: the noise, the velocity of Salimans & Ho 2022, the clean latent, noise - latent (rectified flow), or Karras' F."""
 
 
 @dataclass(frozen=True)

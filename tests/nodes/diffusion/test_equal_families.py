@@ -131,6 +131,27 @@ def test_sdxl_with_a_union_control_equals_the_stock_pipeline() -> None:
     same(Xl.final(method, x, controls=[Control(net, HINT, 0.8, extra={"control_type_idx": [3]})]), theirs)
 
 
+def test_deepfloyd_with_its_learned_variance_equals_the_stock_pipeline() -> None:
+    unet, positive, negative = tiny.deepfloyd(), Cond(tiny.noise(1, 1, 20, 32)), Cond(tiny.noise(2, 1, 20, 32))
+
+    def chain() -> diffusers.DDPMScheduler:
+        return diffusers.DDPMScheduler(
+            beta_schedule="squaredcos_cap_v2", thresholding=True, dynamic_thresholding_ratio=0.95, sample_max_value=1.0, variance_type="learned_range"
+        )
+
+    none = dict.fromkeys(("safety_checker", "feature_extractor", "watermarker", "text_encoder", "tokenizer"))
+    pipe = diffusers.IFPipeline(unet=unet, scheduler=chain(), requires_safety_checker=False, **none)
+    pipe.set_progress_bar_config(disable=True)
+    said = {"prompt_embeds": positive.embeds, "negative_prompt_embeds": negative.embeds, "guidance_scale": 7.0}
+    theirs = pipe(generator=tiny.seeded(), num_inference_steps=STEPS, output_type="pt", **said).images
+    scheduler, generator = chain(), tiny.seeded()
+    scheduler.set_timesteps(STEPS)
+    method = DiffusersSolver(scheduler, generator=generator)
+    x = method.begin(torch.zeros(1, 3, 16, 16), torch.randn(1, 3, 16, 16, generator=generator), full=True)
+    family = family_for("if", unet, dict(scheduler.config))
+    same(last(family, method, x, positive, negative, 7.0), theirs)
+
+
 class Three:
     """Stable Diffusion 3 at tiny size."""
 

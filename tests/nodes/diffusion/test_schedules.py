@@ -2,11 +2,12 @@
 
 import math
 
+import diffusers
 import pytest
 import torch
 
 from nodegraph.errors import GraphError
-from nodes.diffusion.noising import Discrete, Flow, flux_shift, noising_for
+from nodes.diffusion.noising import Discrete, Edm, Flow, flux_shift, noising_for
 from nodes.diffusion.schedules import SCHEDULES, custom, make_sigmas, part, split
 
 SD = Discrete()
@@ -34,10 +35,10 @@ def test_schedules_are_those_of_comfyui(name: str, steps: int, drop: bool, sigma
 
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("steps", [1, 2, 7, 20, 100])
-@pytest.mark.parametrize("noising", [SD, Flow(3.0)], ids=["sd", "flow"])
-def test_every_schedule_falls_from_noise_to_zero(name: str, steps: int, noising: Discrete | Flow) -> None:
-    if noising.prediction == "flow" and name.startswith("align"):
-        with pytest.raises(GraphError, match="published for"):
+@pytest.mark.parametrize("noising", [SD, Edm(), Flow(3.0)], ids=["sd", "edm", "flow"])
+def test_every_schedule_falls_from_noise_to_zero(name: str, steps: int, noising: Discrete | Edm | Flow) -> None:
+    if (noising.prediction in ("flow", "edm") and name.startswith("align")) or (noising.prediction == "edm" and name == "turbo"):
+        with pytest.raises(GraphError, match="Choose"):
             make_sigmas(name, steps, noising)
         return
     sigmas = make_sigmas(name, steps, noising)
@@ -106,13 +107,45 @@ def test_bad_schedules_are_refused_with_words(call: object, words: str) -> None:
         call()
 
 
+LCM = {
+    "sgm_uniform": ([14.614640, 4.170773, 1.667902, 0.732518], [999, 759, 499, 259]),
+    "simple": ([14.614641, 4.260557, 1.612886, 0.719380], [999, 759, 499, 259]),
+    "normal": ([14.614640, 2.991056, 0.972826, 0.134451], [999, 679, 339, 19]),
+}
+
+
+@pytest.mark.parametrize("name", LCM)
+def test_a_consistency_model_is_asked_at_the_timesteps_it_knows(name: str) -> None:
+    """Measured with ComfyUI 0.3.64; those of "simple" are LCMScheduler's own."""
+    distilled, (sigmas, timesteps) = Discrete(distilled=50), LCM[name]
+    ours = make_sigmas(name, 4, distilled)
+    torch.testing.assert_close(ours, torch.tensor([*sigmas, 0.0]), rtol=0, atol=2e-6)
+    assert distilled.timestep(ours[:-1]).tolist() == timesteps
+    if name == "simple":
+        scheduler = diffusers.LCMScheduler()
+        scheduler.set_timesteps(4)
+        assert scheduler.timesteps.tolist() == timesteps
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_edm_noise_is_preconditioned_as_by_diffusers(prediction: str) -> None:
+    scheduler = diffusers.EDMEulerScheduler(prediction_type=prediction)
+    scheduler.set_timesteps(5)
+    edm, x, output = noising_for({**scheduler.config, "_class_name": "EDMEulerScheduler"}), torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8)
+    torch.testing.assert_close(make_sigmas("karras", 5, edm), scheduler.sigmas, rtol=1e-5, atol=0)
+    torch.testing.assert_close(edm.timestep(scheduler.sigmas[:-1]), scheduler.timesteps, rtol=1e-5, atol=1e-6)
+    sigma = float(scheduler.sigmas[1])
+    torch.testing.assert_close(edm.network_input(x, sigma), scheduler.precondition_inputs(x, sigma))
+    torch.testing.assert_close(edm.denoised(output, x, sigma), scheduler.precondition_outputs(x, output, sigma))
+
+
 def test_zero_terminal_snr_ends_in_noise_alone() -> None:
     assert Discrete(zero_snr=True).sigma_max > 4000
     assert Discrete(zero_snr=True).sigma_min == pytest.approx(SD.sigma_min, rel=1e-5)
 
 
-@pytest.mark.parametrize("noising", [Discrete(), Discrete("v_prediction"), Discrete("sample"), Flow(3.0)])
-def test_a_prediction_and_its_clean_latent_turn_into_each_other(noising: Discrete | Flow) -> None:
+@pytest.mark.parametrize("noising", [Discrete(), Discrete("v_prediction"), Discrete("sample"), Edm(), Edm(velocity=True), Flow(3.0)])
+def test_a_prediction_and_its_clean_latent_turn_into_each_other(noising: Discrete | Edm | Flow) -> None:
     x, prediction = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8)
     torch.testing.assert_close(noising.predicted(noising.denoised(prediction, x, 0.7), x, 0.7), prediction, rtol=1e-5, atol=1e-5)
 

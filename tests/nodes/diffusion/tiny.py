@@ -93,6 +93,29 @@ def sdxl() -> UNet2DConditionModel:
     ).eval()
 
 
+def deepfloyd() -> UNet2DConditionModel:
+    """The first stage of DeepFloyd IF: pixels in, noise and variance out."""
+    torch.manual_seed(7)
+    return UNet2DConditionModel(
+        sample_size=16,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        in_channels=3,
+        out_channels=6,
+        cross_attention_dim=32,
+        encoder_hid_dim=32,
+        attention_head_dim=8,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=2,
+        cross_attention_norm="group_norm",
+        resnet_time_scale_shift="scale_shift",
+        act_fn="gelu",
+    ).eval()
+
+
 def controlnet(unet: UNet2DConditionModel, seed: int = 3) -> ControlNetModel:
     """A ControlNet that says something: its zero convolutions are given random weights."""
     torch.manual_seed(seed)
