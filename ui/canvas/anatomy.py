@@ -11,7 +11,7 @@ from nodegraph.graph import REROUTE, Node
 from nodegraph.spec import Input, NodeSpec
 from ui import theme as themes
 from ui.canvas.paint import wrapped
-from ui.canvas.values import in_words, kind_of, shown_value
+from ui.canvas.values import Kind, in_words, kind_of, shown_value
 
 HEADER = 28.0
 PORT_ROW = 22.0
@@ -89,7 +89,7 @@ class Plan:
 
     spec: NodeSpec
     inputs: list[tuple[Input, str]]  # ports: input, label
-    controls: list[tuple[Input, str, Any]]  # values: input, label, kind
+    controls: list[tuple[Input, str, Kind]]  # values: input, label, kind
     advanced: frozenset[str]
     preview: Literal["no", "small", "large"]
     width: float
@@ -248,7 +248,7 @@ def _stack_ports(
         made.by_key.setdefault(("in", control.name), Port(control.name, label, control.type, "in", 0, HEADER / 2, False, small=True))
 
 
-def _row(item: Input, label: str, kind: RowKind, value: Any, y: float, width: float, linked: bool, missing: bool) -> Row:
+def _row(item: Input, label: str, kind: Kind, value: Any, y: float, width: float, linked: bool, missing: bool) -> Row:
     if linked:
         return Row(item.name, "linked", label, "", y, ROW, item, raw=value)
     row = Row(item.name, kind, label, shown_value(item, value, kind), y, ROW, item, raw=value, missing=missing)

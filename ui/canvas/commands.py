@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QMimeData, QPointF, QRectF, Qt
@@ -11,7 +12,7 @@ from PySide6.QtGui import QGuiApplication
 
 from nodegraph import graphfile
 from nodegraph.errors import GraphError
-from nodegraph.graph import Graph, Group, Link, Mode, Rect
+from nodegraph.graph import Graph, Group, Link, Mode, Rect, Subgraph
 from nodegraph.subgraphs import gathered, scattered
 from ui.canvas import edits
 from ui.canvas.anatomy import HEADER, Row, shows_advanced
@@ -82,10 +83,7 @@ class Commands:
         ids = self.chosen | frozenset(self.chosen_nodes())
         if not ids:
             return False
-        fragment = self.graph.fragment(ids)
-        if self.graph is not self.view.document.root:
-            used = self.view.document.root.fragment(()).subgraphs
-            fragment = fragment if fragment.subgraphs or not used else fragment
+        fragment = _with_definitions(self.graph, self.view.document.root.subgraphs).fragment(ids)
         incoming = [list(link) for name in fragment.nodes for link in self.graph.incoming.get(name, ()) if link.source not in fragment.nodes]
         if incoming:
             fragment = fragment.with_meta(**{CLIP_META: incoming})
@@ -117,6 +115,13 @@ class Commands:
     def paste_fragment(self, fragment: Graph, linked: bool = False, at: QPointF | None = None) -> bool:
         """Add a graph to this one, at the pointer, and select it."""
         kept = fragment.meta.get(CLIP_META, ()) if linked else ()
+        if edits.loops_into(self.view.document.root, self.graph, (node.type for node in fragment.nodes.values())) is not None:
+            self.view.message.emit("A subgraph cannot hold itself.")
+            return False
+        if fragment.subgraphs and self.graph is not self.view.document.root:
+            if not self._define_outside(fragment):
+                return False
+            fragment = replace(fragment, subgraphs={})
         incoming = [Link(*map(str, item)) for item in kept if isinstance(item, list | tuple) and len(item) == 4]
         place = at or self.view.cursor_place()
         corner = (edits.snapped(place.x(), 8), edits.snapped(place.y(), 8))
@@ -131,6 +136,18 @@ class Commands:
             return False
         self.view.document.select(made.values())
         return bool(made)
+
+    def _define_outside(self, fragment: Graph) -> bool:
+        """Definitions live in the whole graph, also when the paste goes into a subgraph."""
+        known = self.view.document.root.subgraphs
+        for name, definition in fragment.subgraphs.items():
+            if name in known and known[name] != definition:
+                self.view.message.emit(f"This file has another subgraph ‘{name}’. Paste into the outer graph, where it gets a new name.")
+                return False
+        missing = {name: definition for name, definition in fragment.subgraphs.items() if name not in known}
+        if missing:
+            self.view.document.edit_root("Paste", lambda root: replace(root, subgraphs={**root.subgraphs, **missing}))
+        return True
 
     def do_paste_linked(self) -> bool:
         return self.do_paste(linked=True)
@@ -213,10 +230,11 @@ class Commands:
         made: set[str] = set()
 
         def change(graph: Graph) -> Graph:
+            whole = _with_definitions(graph, subgraphs)
             for name in instances:
-                graph, new = scattered(_with_definitions(graph, subgraphs), name)
+                whole, new = scattered(whole, name)
                 made.update(new)
-            return graph
+            return replace(whole, subgraphs=graph.subgraphs)
 
         if self.view.edit("Unpack subgraph", change):
             self.view.document.select(made)
@@ -565,16 +583,12 @@ def _plain(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;") if "<" in text else text
 
 
-def _with_definitions(graph: Graph, subgraphs: object) -> Graph:
+def _with_definitions(graph: Graph, subgraphs: Mapping[str, Subgraph]) -> Graph:
     """The graph shown, knowing the definitions of the whole graph."""
-    from dataclasses import replace
-
-    return graph if graph.subgraphs else replace(graph, subgraphs=subgraphs)  # type: ignore[arg-type]
+    return graph if graph.subgraphs else replace(graph, subgraphs=subgraphs)
 
 
 def _around(graph: Graph, group: Group, sizes: dict[str, tuple[float, float]]) -> Group:
-    from dataclasses import replace
-
     rects = [QRectF(*graph.nodes[n].position, *sizes[n]) for n in group.members if n in graph.nodes and n in sizes]
     whole = QRectF()
     for rect in rects:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from nodegraph.errors import GraphError
-from nodegraph.graph import REROUTE, Graph, Group, Link, Mode, Note, Rect
+from nodegraph.graph import REROUTE, SUBGRAPH, Graph, Group, Link, Mode, Note, Rect
 from nodegraph.spec import ANY, NodeSpec, accepts
 from ui.canvas.model import PortRef
 from ui.canvas.ports import Ports
@@ -193,7 +193,7 @@ def folded(graph: Graph, ids: Iterable[str]) -> Graph:
     groups = [graph.groups[name] for name in names if name in graph.groups]
     if not nodes and not groups:
         return graph
-    wanted = not all(item.folded for item in (*nodes, *groups))
+    wanted = not (all(node.folded for node in nodes) and all(group.folded for group in groups))
     graph = graph.with_nodes(replace(node, folded=wanted) for node in nodes)
     for group in groups:
         graph = graph.with_group(replace(group, folded=wanted))
@@ -325,6 +325,21 @@ def with_links_among(graph: Graph, ports: Ports, ids: Sequence[str], x_of: Mappi
             if found is not None:
                 graph = graph.with_link(found, many=item.many)
     return graph
+
+
+def loops_into(root: Graph, shown: Graph, types: Iterable[str]) -> str | None:
+    """The first of some node types that may not stand in the graph shown, because it is the very subgraph or holds it."""
+    open_names = {name for name, definition in root.subgraphs.items() if definition.graph is shown}
+    for type_ in types:
+        waiting, seen = [type_], set[str]()
+        while waiting and open_names:
+            name = waiting.pop().removeprefix(SUBGRAPH)
+            if name in open_names:
+                return type_
+            if name in root.subgraphs and name not in seen:
+                seen.add(name)
+                waiting += [node.type for node in root.subgraphs[name].graph.nodes.values() if node.subgraph]
+    return None
 
 
 def snapped(value: float, step: float) -> float:

@@ -187,7 +187,7 @@ class Move(Gesture):
 
     def _on_grid(self, dx: float, dy: float, pointer: Pointer, lead: QRectF) -> tuple[float, float]:
         """Snap the leading node to the grid, then to edges of others within reach; Alt lets it be."""
-        if not self.view.snap or pointer.held & ALT and not self.copies:
+        if not self.view.snap or (pointer.held & ALT and not self.copies):
             self.scene.overlay.guides = []
             return dx, dy
         x, y = edits.snapped(lead.x() + dx, 8), edits.snapped(lead.y() + dy, 8)
@@ -268,7 +268,7 @@ class Move(Gesture):
         if self.single and not self._shaken and not pointer.held & CTRL:
             name = next(iter(self._nodes))
             item = self.scene.nodes[name]
-            if not self.view.document.graph.incoming.get(name) and not self.scene.ports.outgoing(name) or item.node.type == REROUTE:
+            if (not self.view.document.graph.incoming.get(name) and not self.scene.ports.outgoing(name)) or item.node.type == REROUTE:
                 body = item.rect().adjusted(item.anatomy.width * 0.15, 0, -item.anatomy.width * 0.15, 0)
                 crossed = [link for link in self.scene.links.touched_by(body) if name not in (link.source, link.target)]
                 middle = body.center()

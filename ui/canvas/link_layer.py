@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable
 from functools import lru_cache
@@ -28,7 +29,7 @@ SLICE = 0.006  # s
 class Wire:
     """One link as drawn."""
 
-    __slots__ = ("bounds", "hidden", "kind", "key", "line", "link", "path", "points", "seen", "strength")
+    __slots__ = ("bounds", "hidden", "key", "kind", "line", "link", "path", "points", "seen", "strength")
 
     def __init__(self, key: int, link: Link) -> None:
         self.key, self.link = key, link
@@ -45,7 +46,7 @@ class Wire:
         """Whether the line itself, not only its box, comes near these bounds."""
         left, top, right, bottom = bounds[0] - 8, bounds[1] - 8, bounds[2] + 8, bounds[3] + 8
         points = self.samples()
-        for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False):
+        for (x1, y1), (x2, y2) in itertools.pairwise(points):
             if (x1 if x1 < x2 else x2) <= right and (x1 if x1 > x2 else x2) >= left and (y1 if y1 < y2 else y2) <= bottom and (y1 if y1 > y2 else y2) >= top:
                 return True
         return self.hidden

@@ -66,11 +66,14 @@ class Minimap(Floating):
         self._later = QTimer(self, singleShot=True, interval=QUIET)
         self._later.timeout.connect(self._redraw)
         view.graph_scene.content_changed.connect(self._content_changed)
-        themes.watch().changed.connect(lambda theme: self._redraw())
+        themes.watch().changed.connect(self._theme_changed)
 
     def _content_changed(self) -> None:
         if not self._later.isActive():
             self._later.start()
+
+    def _theme_changed(self, theme: object) -> None:
+        self._redraw()
 
     def _redraw(self) -> None:
         if self._view.graph_scene.moving:
@@ -154,7 +157,10 @@ class ZoomPill(Floating):
     def __init__(self, view: GraphView) -> None:
         super().__init__(view, 140, 32)
         self._over = -1
-        view.zoom_changed.connect(lambda zoom: self.update())
+        view.zoom_changed.connect(self._zoom_changed)
+
+    def _zoom_changed(self, zoom: float) -> None:
+        self.update()
 
     def _part(self, x: float) -> int:
         return next((k for k, (left, right, _) in enumerate(self.PARTS) if left <= x < right), -1)

@@ -23,7 +23,7 @@ HEAD = 32.0
 class InertDocument(QTextDocument):
     """Rich text that loads no file and no address, whatever it says."""
 
-    def loadResource(self, type: int, name: QUrl) -> Any:
+    def loadResource(self, type: int, name: QUrl | str) -> Any:
         return None
 
     def show_markdown(self, text: str) -> None:

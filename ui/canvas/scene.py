@@ -404,7 +404,7 @@ class GraphScene(QObject):
         margin = MARGIN + 60  # a failed node's words hang below it
         nodes = {item.node.id: item for area in areas for item in self.nodes_within(area.adjusted(-margin, -margin, margin, margin)) if _touches(item, areas)}
         order = self._numbers
-        front: list[Item] = sorted(nodes.values(), key=lambda item: (item.z, order[item.node.id]))
+        front: list[Item] = [nodes[name] for name in sorted(nodes, key=lambda name: (nodes[name].z, order[name]))]
         for item in (*(item for item in behind if item.z >= -1), *front):
             self._paint_item(painter, item, transform)
         painter.setWorldTransform(transform)

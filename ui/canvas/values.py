@@ -59,7 +59,7 @@ def step_of(item: Input) -> float:
     if item.type == "int":
         return 1.0
     if limits is not None and limits.max > limits.min:
-        return 10 ** math.floor(math.log10((limits.max - limits.min) / 100))
+        return float(10 ** math.floor(math.log10((limits.max - limits.min) / 100)))
     return 0.01
 
 
@@ -202,7 +202,7 @@ def calculate(text: str, current: float = 0.0) -> float | int:
         raise ValueProblem("This is too long for a sum.")
     try:
         tree = ast.parse(cleaned, mode="eval")
-        value = _calculate(tree.body, current)
+        value: float | int = _calculate(tree.body, current)
     except (SyntaxError, RecursionError, MemoryError):
         raise ValueProblem(f"‘{text}’ is not a number or a sum such as 512*2.") from None
     except ZeroDivisionError:

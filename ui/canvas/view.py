@@ -164,7 +164,7 @@ class GraphView(QGraphicsView):
         return True
 
     def add_node(self, type_id: str, scene_pos: QPointF, hint: PortRef | None = None, values: Mapping[str, Any] | None = None) -> str:
-        """Add a node, link the hint to its first fitting port, select it; returns its id."""
+        """Add a node, link the hint to its first fitting port, select it; returns its id ("" when it may not stand here)."""
         spec = self._scene.specs[type_id]
         ports = self._scene.ports
         x, y = scene_pos.x(), scene_pos.y()
@@ -173,6 +173,10 @@ class GraphView(QGraphicsView):
         if self.snap:
             x, y = edits.snapped(x, 8), edits.snapped(y, 8)
         made: list[str] = []
+
+        if edits.loops_into(self.document.root, self.document.graph, [type_id]) is not None:
+            self.message.emit("A subgraph cannot hold itself.")
+            return ""
 
         def change(graph: Graph) -> Graph:
             graph, name = edits.with_new(graph, spec, (x, y), values)
@@ -347,7 +351,7 @@ class GraphView(QGraphicsView):
         painter.setRenderHints(QPainter.RenderHint.TextAntialiasing | QPainter.RenderHint.SmoothPixmapTransform)
         region = event.region()
         painter.setClipRegion(region)  # antialiased hairlines cost a tenth inside an explicit clip (8 us instead of 80)
-        parts = [QRectF(rect) for rect in region] if region.rectCount() <= 6 else [QRectF(event.rect())]
+        parts = [QRectF(rect) for rect in region] if region.rectCount() <= 6 else [QRectF(event.rect())]  # type: ignore[attr-defined]
         if self.zoom < self.theme.size["lod_block"]:
             self.paint_far(painter, QRectF(event.rect()), transform)
         else:
@@ -519,7 +523,8 @@ class GraphView(QGraphicsView):
             return
         pointer = self._pointer(event)
         if self._gesture is None:
-            self._hover_floating(event.position()) or self._hover(pointer)
+            if not self._hover_floating(event.position()):
+                self._hover(pointer)
             return
         assert self._pressed is not None
         if not self._started:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -95,7 +96,7 @@ def sampled(path: QPainterPath, count: int = 24) -> list[tuple[float, float]]:
 def distance_to(points: list[tuple[float, float]], x: float, y: float) -> float:
     """How far a place is from a line through the points."""
     best = math.inf
-    for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False):
+    for (x1, y1), (x2, y2) in itertools.pairwise(points):
         dx, dy = x2 - x1, y2 - y1
         length = dx * dx + dy * dy
         t = 0.0 if length == 0 else min(1.0, max(0.0, ((x - x1) * dx + (y - y1) * dy) / length))
@@ -112,7 +113,7 @@ def crosses(points: list[tuple[float, float]], a: tuple[float, float], b: tuple[
     def near(p: tuple[float, float], q: tuple[float, float]) -> bool:
         return all(min(p[k], q[k]) <= max(a[k], b[k]) and max(p[k], q[k]) >= min(a[k], b[k]) for k in (0, 1))
 
-    return any(near(p, q) and side(a, b, p) * side(a, b, q) <= 0 and side(p, q, a) * side(p, q, b) <= 0 for p, q in zip(points, points[1:], strict=False))
+    return any(near(p, q) and side(a, b, p) * side(a, b, q) <= 0 and side(p, q, a) * side(p, q, b) <= 0 for p, q in itertools.pairwise(points))
 
 
 class Grid:

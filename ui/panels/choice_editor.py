@@ -7,15 +7,38 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QEnterEvent, QFocusEvent, QIcon, QImageReader, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPixmap
-from PySide6.QtWidgets import QComboBox, QFileDialog, QFrame, QHBoxLayout, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtGui import (
+    QDragEnterEvent,
+    QDropEvent,
+    QEnterEvent,
+    QFocusEvent,
+    QIcon,
+    QImageReader,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPixmap,
+)
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from nodegraph.folders import IMAGE_SUFFIXES
 from nodegraph.spec import Input
 from ui import theme as themes
 from ui.canvas.anatomy import Row
 from ui.canvas.node_paint import paint_field
-from ui.canvas.values import choice_text, kind_of, shown_value
+from ui.canvas.values import Kind, choice_text, kind_of, shown_value
 from ui.panels.controls import FIELD, Editor, EditorContext
 
 SEARCH_FROM = 8  # longer lists get a search line
@@ -147,7 +170,7 @@ class ChoiceEditor(Editor):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        kind = "file" if kind_of(self.item) == "file" else "choice"
+        kind: Kind = "file" if kind_of(self.item) == "file" else "choice"
         row = Row(self.item.name, kind, self.label, shown_value(self.item, self.value), 0, FIELD, self.item, raw=self.value, missing=self.missing)
         paint_field(painter, themes.current(), row, QRectF(self.rect()), self._over and self.isEnabled(), self.hasFocus())
 
@@ -264,7 +287,8 @@ class FileEditor(ChoiceEditor):
         if self.context.choose_outside:
             button = QPushButton(themes.icon("folder-open"), "Another file", chooser)
             button.setProperty("kind", "ghost")
-            button.clicked.connect(lambda: (chooser.close(), self.browse()))
+            button.clicked.connect(chooser.close)
+            button.clicked.connect(self.browse)
             chooser.foot.addWidget(button)
             chooser.foot.addStretch(1)
 

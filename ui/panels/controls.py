@@ -253,7 +253,8 @@ class ColorEditor(Editor):
         dialog.setOption(QColorDialog.ColorDialogOption.DontUseNativeDialog)
         before = self.value
         dialog.currentColorChanged.connect(lambda color: self.preview.emit(color.name()))
-        dialog.colorSelected.connect(lambda color: (self.commit(color.name()), self._show()))
+        dialog.colorSelected.connect(lambda color: self.commit(color.name()))
+        dialog.colorSelected.connect(lambda color: self._show())
         dialog.rejected.connect(lambda: self.preview.emit(before))
         dialog.open()
 

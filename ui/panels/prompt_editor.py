@@ -87,8 +87,7 @@ class _Area(QPlainTextEdit):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         held = event.modifiers()
-        completer = self._owner.completer
-        if completer.popup().isVisible() and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Tab, Qt.Key.Key_Escape):
+        if self._owner.is_offering() and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Tab, Qt.Key.Key_Escape):
             event.ignore()  # the list of words takes them
             return
         if held & Qt.KeyboardModifier.ControlModifier and event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
@@ -134,7 +133,7 @@ class PromptEditor(Editor):
         self.completer.setWidget(self.area)
         self.completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self.completer.setFilterMode(Qt.MatchFlag.MatchContains)
-        self.completer.activated[str].connect(self._complete)
+        self.completer.activated.connect(self._complete)
         self._pause = QTimer(self, singleShot=True, interval=PAUSE)
         self._pause.timeout.connect(self._on_pause)
         self.area.textChanged.connect(self._pause.start)
@@ -215,11 +214,20 @@ class PromptEditor(Editor):
         match = re.search(r"(<[\w:.-]*|__[\w/-]*|embedding:[\w.-]*)$", before)
         return match[0] if match else ""
 
+    def is_offering(self) -> bool:
+        """Whether the list of words is open; it then takes Return, Tab and Escape."""
+        popup = self.completer.popup()
+        return popup is not None and popup.isVisible()
+
+    def _stop_offering(self) -> None:
+        popup = self.completer.popup()
+        if popup is not None:
+            popup.hide()
+
     def offer_words(self) -> None:
         begun = self._begun()
-        popup = self.completer.popup()
         if not begun:
-            popup.hide()
+            self._stop_offering()
             return
         model = self.completer.model()
         assert isinstance(model, QStringListModel)
@@ -230,7 +238,7 @@ class PromptEditor(Editor):
             place.setWidth(240)
             self.completer.complete(place)
         else:
-            popup.hide()
+            self._stop_offering()
 
     def _complete(self, word: str) -> None:
         cursor = self.area.textCursor()

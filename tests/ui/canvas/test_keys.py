@@ -128,6 +128,24 @@ def test_a_subgraph_takes_the_place_of_its_nodes_and_can_be_unpacked(document: D
     assert len(document.graph.links) == 7
 
 
+def test_a_copied_subgraph_brings_its_definition_along(document: Document, hand: Hand, view: GraphView) -> None:
+    document.select(["prompt", "empty"])
+    hand.key(Key.Key_E, CTRL | SHIFT)
+    view.editor.accept_editor()
+    [instance] = document.selection
+    hand.key(Key.Key_C, CTRL)
+    other = Document(SPECS)
+    second = GraphView(other)
+    assert second.commands.do_paste()
+    assert list(other.root.subgraphs) == list(document.root.subgraphs)
+    document.enter(instance)
+    said: list[str] = []
+    view.message.connect(said.append)
+    assert not view.commands.do_paste()
+    assert view.add_node(document.root.nodes[instance].type, QPointF(0, 0)) == ""
+    assert said == ["A subgraph cannot hold itself."] * 2
+
+
 def test_arrow_keys_nudge_the_selection_in_one_step(document: Document, hand: Hand) -> None:
     document.select(["save"])
     for _ in range(3):

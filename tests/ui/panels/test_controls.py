@@ -12,8 +12,8 @@ from PySide6.QtWidgets import QApplication
 
 from nodegraph.node import Color, Drawing, File, Randomize, Range, Text, Unit
 from nodegraph.spec import Input
-from ui.panels.controls import ColorEditor, DrawingEditor, Editor, EditorContext, LineEditor, SwitchEditor, clip_tokens, make_editor
 from ui.panels.choice_editor import ChoiceEditor, FileEditor
+from ui.panels.controls import ColorEditor, DrawingEditor, Editor, EditorContext, LineEditor, SwitchEditor, clip_tokens, make_editor
 from ui.panels.number_editor import NumberEditor, SeedEditor
 from ui.panels.prompt_editor import PromptEditor, reweighted
 from ui.theme import Theme
