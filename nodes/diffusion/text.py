@@ -82,6 +82,10 @@ def _family(model: Model) -> str:
 
 
 def _detached(cond: Cond) -> Cond:
+    if not torch.isfinite(cond.embeds).all():
+        raise GraphError(
+            "The text encoder gave values that are not numbers. Its file may be damaged, or a LoRA or weight is far too strong."
+        )
     pooled = None if cond.pooled is None else cond.pooled.to("cpu", torch.float32).clone()
     return replace(cond, embeds=cond.embeds.to("cpu", torch.float32).clone(), pooled=pooled)
 

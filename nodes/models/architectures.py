@@ -139,6 +139,23 @@ def controlnet(header: Header) -> Config:
     }
 
 
+def t2i_adapter(header: Header) -> Config:
+    """T2IAdapter from the makers' layout: blocks in a row, a level begins where the picture is halved (every `nums_rb` blocks)."""
+    blocks = count(header, "body.")
+    widths = [header.dim(f"body.{i}.block2.weight", 0) for i in range(blocks)]
+    per_level = max(blocks // 4, 1)
+    folded = header.dim("conv_in.weight", 1)
+    is_xl = folded in (768, 256)
+    factor = 16 if is_xl else 8
+    return {
+        "in_channels": folded // factor**2,
+        "channels": widths[::per_level],
+        "num_res_blocks": per_level,
+        "downscale_factor": factor,
+        "adapter_type": "full_adapter_xl" if is_xl else "full_adapter",
+    }
+
+
 def autoencoder(header: Header) -> Config:
     """AutoencoderKL from an LDM VAE (encoder.down.N.block.M) or a diffusers one (encoder.down_blocks.N.resnets.M)."""
     if "encoder.down.0.block.0.conv1.weight" in header:

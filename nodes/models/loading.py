@@ -251,11 +251,13 @@ def control(handle: ControlHandle, dtype: torch.dtype) -> nn.Module:
 
 
 def _t2i_adapter(source: Source, dtype: torch.dtype) -> nn.Module:
-    state = weights.read_source(source)
-    first = "adapter.conv_in.weight" if "adapter.conv_in.weight" in state else "conv_in.weight"
+    header, state = read_header(source.path), weights.read_source(source)
+    if "conv_in.weight" in header:  # as its makers wrote it
+        config = architectures.t2i_adapter(header)
+        return build("T2IAdapter", config, weights.t2i_adapter(state, int(config["num_res_blocks"])), dtype, source.name)
     config = _config_beside(source)
-    if not config or first == "conv_in.weight":
-        raise GraphError(f"The T2I-Adapter '{source.name}' needs diffusers' layout with its config.json beside it.")
+    if not config:
+        raise GraphError(f"The T2I-Adapter '{source.name}' needs the config.json of its folder beside it.")
     return build("T2IAdapter", config, state, dtype, source.name)
 
 
@@ -349,3 +351,9 @@ def scheduler(handle: DenoiserHandle) -> Config:
     if handle.variant == "schnell" and not handle.scheduler:
         config |= {"shift": 1.0, "use_dynamic_shifting": False}
     return config
+
+
+def warm_up() -> None:
+    """Import what nearly every graph needs (seconds), so that the first picture does not wait for it. Loads no weights."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel  # noqa: F401
+    from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401

@@ -132,8 +132,8 @@ class ModelMemory:
                 self._clock += 1
                 entry.used = self._clock
                 if not entry.pins > 1:
+                    self._move(entry, device)  # first: patching is arithmetic, which the device does faster
                     self._wear(entry, handle, worn)
-                    self._move(entry, device)
             except BaseException:
                 entry.pins -= 1
                 if entry.worn != ((), ()):  # half patched: never to be used again

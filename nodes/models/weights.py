@@ -121,6 +121,21 @@ def _renamed(state: State, table: Mapping[str, str]) -> State:
     return {name: value for name, value in found if name is not None}
 
 
+def t2i_adapter(state: State, per_level: int) -> State:
+    """A T2I-Adapter of its makers under diffusers' names."""
+    result: State = {}
+    for name, value in state.items():
+        if name.startswith("body."):
+            _, number, rest = name.split(".", 2)
+            level, block = divmod(int(number), per_level)
+            result[f"adapter.body.{level}.{rest}" if rest.startswith("in_conv.") else f"adapter.body.{level}.resnets.{block}.{rest}"] = (
+                value
+            )
+        else:
+            result[f"adapter.{name}"] = value
+    return result
+
+
 def flux1(state: State, config: Mapping[str, Any]) -> State:
     """A FLUX.1 transformer of Black Forest Labs under diffusers' names; any size."""
     double, single = int(config["num_layers"]), int(config["num_single_layers"])

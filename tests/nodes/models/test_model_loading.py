@@ -135,6 +135,49 @@ def test_a_controlnet_loads_from_the_original_and_from_diffusers_names(parts, tm
         same(load(handle).module, control)
 
 
+@pytest.mark.parametrize(("kind", "family"), [("full_adapter", "sd1"), ("full_adapter_xl", "sdxl")])
+def test_a_t2i_adapter_loads_from_the_makers_names(kind, family, tmp_path):
+    from diffusers import T2IAdapter
+
+    factor = 16 if kind.endswith("xl") else 8
+    adapter = tiny.randomised(
+        T2IAdapter(in_channels=3, channels=[8, 16, 24, 24], num_res_blocks=2, downscale_factor=factor, adapter_type=kind), 8
+    )
+    original = {}
+    for name, value in adapter.state_dict().items():
+        parts = name.removeprefix("adapter.").split(".")
+        if parts[0] == "body":
+            number = int(parts[1]) * 2 + (int(parts[3]) if parts[2] == "resnets" else 0)
+            parts = ["body", str(number), *parts[4 if parts[2] == "resnets" else 2 :]]
+        original[".".join(parts)] = value.clone()
+    save_file(original, tmp_path / "t2iadapter_canny.safetensors")
+    handle = open_control(tmp_path / "t2iadapter_canny.safetensors")
+    assert (handle.family, handle.kind) == (family, "t2i-adapter")
+    loaded = load(handle).module
+    same(loaded, adapter)
+    hint = torch.rand(1, 3, 64, 64)
+    assert all(torch.equal(a, b) for a, b in zip(loaded(hint), adapter(hint), strict=True))
+
+
+def test_code_in_a_model_folder_is_never_run(folder, tmp_path, monkeypatch):
+    """Trust S6: neither a module beside the weights nor an auto_map makes foreign code run."""
+    import json
+    import shutil
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, tmp_path / "model")
+    for part in ("unet", "text_encoder", "tokenizer"):
+        (tmp_path / "model" / part / "evil.py").write_text("open('pwned', 'w')\nclass Evil: ...\n")
+        config = tmp_path / "model" / part / ("tokenizer_config.json" if part == "tokenizer" else "config.json")
+        told = json.loads(config.read_text()) | {
+            "auto_map": {"AutoModel": "evil.Evil", "AutoConfig": "evil.Evil", "AutoTokenizer": ["evil.Evil", None]}
+        }
+        config.write_text(json.dumps(told))
+    for handle in open_checkpoint(tmp_path / "model"):
+        load(handle)
+    assert not (tmp_path / "pwned").exists()
+
+
 def test_weights_are_cast_to_the_asked_type(checkpoint):
     module = loading.denoiser(open_checkpoint(checkpoint).denoiser, torch.bfloat16)
     assert {p.dtype for p in module.parameters()} == {torch.bfloat16}
