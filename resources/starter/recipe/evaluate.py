@@ -23,8 +23,8 @@ GRID = (
     "a mushroom in a forest", "a tree at sunset", "a cactus in the desert", "a rocket in space", "a red car on the beach",
     "a house in the mountains", "a star at night", "a blue cat on a white background", "a purple mushroom on a green background",
     "a green cat on a pink background", "a purple rocket on a yellow background", "a cat left of a rocket on a white background",
-    "a star above a house on a blue background", "two apples on a green background", "three penguins in the snow",
-    "a whale under the sea", "a sailboat at sunset", "a castle at night", "a pink rabbit in a meadow",
+    "a star above a house on a blue background", "two apples on a green background", "three snowmen in the snow",
+    "a fish under the sea", "a balloon at sunset", "a house at night", "a pink heart in a meadow",
 )  # fmt: skip
 
 

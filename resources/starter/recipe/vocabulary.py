@@ -9,7 +9,7 @@ from resources.starter.recipe import words
 from resources.starter.recipe.words import Vocabulary
 
 EXAMPLES = (
-    "a penguin in the snow", "a fox in a meadow", "a red car on the beach", "a rocket in space", "a castle at night",
+    "a penguin in the snow", "a fox in a meadow", "a red car on the beach", "a rocket in space", "a house at night",
     "a blue cat on a white background", "two apples on a green background", "a star above a house on a blue background",
 )  # fmt: skip
 

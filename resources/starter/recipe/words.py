@@ -75,6 +75,7 @@ HELD_OUT = frozenset(
 _PLURALS = {
     "fish": "fish", "cactus": "cacti", "deer": "deer", "mouse": "mice", "grapes": "grapes", "cherries": "cherries",
     "leaf": "leaves", "broccoli": "broccoli", "bread": "bread", "corn": "corn", "cheese": "cheese",
+    "snowman": "snowmen", "tomato": "tomatoes", "volcano": "volcanoes",
 }  # fmt: skip
 
 
