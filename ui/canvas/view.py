@@ -165,8 +165,8 @@ class GraphView(QGraphicsView):
 
     def add_node(self, type_id: str, scene_pos: QPointF, hint: PortRef | None = None, values: Mapping[str, Any] | None = None) -> str:
         """Add a node, link the hint to its first fitting port, select it; returns its id ("" when it may not stand here)."""
-        spec = self._scene.specs[type_id]
         ports = self._scene.ports
+        spec = self._scene.specs.get(type_id) or ports.spec(Node("", type_id))
         x, y = scene_pos.x(), scene_pos.y()
         if hint is not None:
             x, y = (x, y - 44) if hint.side == "out" else (x - 216, y - 44)
