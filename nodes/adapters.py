@@ -117,7 +117,7 @@ def rescale_guidance(denoiser: Denoiser, amount: Annotated[float, Range(0, 1, st
     Args:
         amount: How much of the brightness spread of the unguided picture to restore; 0 is off, 0.7 is usual for v-prediction models.
     """
-    return _with_rule(denoiser, "rescale", share=amount)
+    return with_rule(denoiser, "rescale", share=amount)
 
 
 @node("adapters/dynamic-threshold", keywords=("cfg fix", "dynamic thresholding"))
@@ -132,7 +132,7 @@ def dynamic_threshold(
         mimic: The guidance whose contrast is kept; 7 is usual while the sampler's own guidance is 12 and more.
         percentile: Share of values that must fit in; 0.995 to 1 is usual.
     """
-    return _with_rule(denoiser, "dynamic_threshold", mimic=mimic, percentile=percentile)
+    return with_rule(denoiser, "dynamic_threshold", mimic=mimic, percentile=percentile)
 
 
 @node("adapters/apg", title="Adaptive guidance (APG)", keywords=("adaptive projected guidance",))
@@ -149,7 +149,7 @@ def adaptive_guidance(
         momentum: Negative values push away from what earlier steps already did.
         threshold: Longest push in a step; 0 is no limit.
     """
-    return _with_rule(denoiser, "apg", eta=eta, momentum=momentum, norm=threshold)
+    return with_rule(denoiser, "apg", eta=eta, momentum=momentum, norm=threshold)
 
 
 @node("adapters/cfg-zero", title="CFG-Zero*", keywords=("cfg zero star",))
@@ -159,7 +159,7 @@ def cfg_zero(denoiser: Denoiser, zero_steps: Annotated[int, Range(0, 10)] = 1) -
     Args:
         zero_steps: How many of the first steps are left out; 1 is usual.
     """
-    return _with_rule(denoiser, "cfg_zero", zero_steps=float(zero_steps))
+    return with_rule(denoiser, "cfg_zero", zero_steps=float(zero_steps))
 
 
 @node("adapters/guidance-interval", keywords=("cfg range",))
@@ -176,17 +176,22 @@ def guidance_interval(
     """
     if start >= end:
         raise GraphError("Guidance must start before it ends.", input="start")
-    return _with_rule(denoiser, "interval", start=start, end=end)
+    return with_rule(denoiser, "interval", start=start, end=end)
 
 
 @node("adapters/perturbed-attention", title="Perturbed attention (PAG)", keywords=("pag",))
-def perturbed_attention(denoiser: Denoiser, scale: Annotated[float, Range(0, 20, step=0.1)] = 3.0) -> Denoiser:
+def perturbed_attention(
+    denoiser: Denoiser, scale: Annotated[float, Range(0, 20, step=0.1)] = 3.0, layers: Annotated[str, Advanced()] = "mid_block"
+) -> Denoiser:
     """Sharper structure, by steering away from a picture made without looking at itself. Costs one more pass a step.
 
     Args:
         scale: 2 to 4 is usual; 0 is off.
+        layers: Which parts of the network are disturbed, as "mid_block" or "down_blocks.2, up_blocks.1".
     """
-    return _with_rule(denoiser, "perturbed", scale=scale)
+    if not layers.strip():
+        raise GraphError("Name a part of the network to disturb, as 'mid_block'.", input="layers")
+    return with_rule(denoiser, "perturbed", scale=scale, layers=layers)
 
 
 @node("adapters/shift", title="Flow shift", keywords=("model sampling sd3", "auraflow", "flux shift"))
@@ -211,6 +216,7 @@ def set_prediction(denoiser: Denoiser, prediction: Literal["epsilon", "v_predict
     return replace(denoiser, handle=replace(denoiser.handle, prediction=prediction))
 
 
-def _with_rule(denoiser: Denoiser, rule: str, **settings: float) -> Denoiser:
+def with_rule(denoiser: Denoiser, rule: str, **settings: float | str) -> Denoiser:
+    """The denoiser with a guidance rule or modifier of this name, in place of an earlier one of the same name."""
     kept = tuple(item for item in denoiser.guidance if item[0] != rule)
     return replace(denoiser, guidance=(*kept, (rule, tuple(sorted(settings.items())))))

@@ -72,6 +72,8 @@ def save_checkpoint(
     from nodes.models import merging
     from nodes.models.memory import DTYPES, MODELS
 
+    if denoiser.scheduled:
+        raise GraphError("A LoRA whose strength follows the steps cannot be written into a file. Use 'Add LoRA' in its place.", input="denoiser")
     path = ctx.output_path(name, ".safetensors")
     path.unlink()  # the name was free; the writer takes it only for the whole file
     with ExitStack() as stack:

@@ -1,7 +1,8 @@
 """Nodes that paint: the sampler, noise schedules, and noise itself."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -98,15 +99,14 @@ def sample(
     from nodes.devices import choose
     from nodes.diffusion import noise as noises
     from nodes.diffusion.run import draw
-    from nodes.models.memory import MODELS
     from nodes.previews import previewer
 
     if sigmas is None and first_step >= steps:
         raise GraphError(f"The first step is {first_step}, but there are only {steps} steps.", input="first_step")
     device = choose(ctx.device)
-    handle = denoiser.handle
-    with MODELS.use(handle, device) as model, _Controls(positive, device) as controls, torch.inference_mode():
-        family = _family(denoiser, model)
+    roles = _roles(denoiser, negative)
+    count = steps if sigmas is None else len(sigmas.values) - 1
+    with _opened(denoiser, device, (first_step, count)) as family, _Controls(positive, device) as controls, torch.inference_mode():
         samples = _fitting(latent, family.latent)
         size = (samples.shape[-2] * family.latent.downscale, samples.shape[-1] * family.latent.downscale)
         start = None
@@ -115,7 +115,10 @@ def sample(
         told = [_conds(c, family, size) if c is not None else [] for c in (positive, negative)]
         if denoiser.image_prompts:
             told = [_with_pictures(conds, denoiser, is_shown) for conds, is_shown in zip(told, (True, False), strict=True)]
-        show = previewer(handle.source.path, family.latent)
+        further = {role: _conds(c, family, size) for role, c in roles}
+        if denoiser.image_prompts:
+            further = {role: _with_pictures(conds, denoiser, False) for role, conds in further.items()}
+        show = previewer(denoiser.handle.source.path, family.latent)
         last = latent
         kept = _Kept(ctx)
         done = 0
@@ -141,7 +144,8 @@ def sample(
             soft_mask=soft_mask,
             controls=controls,
             rule=_rule(denoiser, guidance if negative is not None else 1.0),
-            model_key=repr((handle, denoiser.shift)),
+            prompts=further,
+            model_key=repr((denoiser.handle, denoiser.shift, *([denoiser.timesteps] if denoiser.timesteps else []))),
             load=kept.load,
             save=kept.save,
         ):
@@ -216,12 +220,33 @@ class _Controls:
         self._stack.close()
 
 
-def _family(denoiser: Denoiser, model: Any) -> Any:
-    """The adapter for the denoiser's family, with its noise as the model was trained."""
+@contextmanager
+def _opened(denoiser: Denoiser, device: Any, start: tuple[int, int]) -> Iterator[Any]:
+    """The adapter for the denoiser's family with its network loaded, for the length of a block; start: its first step, of how many."""
+    from nodes.diffusion.changing import Changing, dressed
     from nodes.diffusion.families import family_for
+    from nodes.models.memory import MODELS
 
-    handle = denoiser.handle
-    return family_for(handle.family, model.module, model.scheduler, prediction=handle.prediction, shift=denoiser.shift)
+    @contextmanager
+    def entered(handle: Any) -> Iterator[Any]:
+        with MODELS.use(handle, device) as model:
+            few = {"distilled": denoiser.timesteps} if denoiser.timesteps else {}
+            yield family_for(handle.family, model.module, model.scheduler, handle.prediction, denoiser.shift, **few)
+
+    if denoiser.scheduled:
+        with Changing(lambda i, n: dressed(denoiser.handle, denoiser.scheduled, i, n), entered, start) as family:
+            yield family
+    else:
+        with entered(denoiser.handle) as family:
+            yield family
+
+
+def _roles(denoiser: Denoiser, negative: Conditioning | None) -> tuple[tuple[str, Conditioning], ...]:
+    """The further conditionings of the guidance rule. Raises GraphError where it also needs a negative prompt and has none."""
+    for name, title in (("dual", "Two-way guidance"), ("perp_neg", "Perpendicular negative")):
+        if negative is None and any(rule == name for rule, _ in denoiser.guidance):
+            raise GraphError(f"'{title}' works with a negative prompt. Connect one.", input="negative")
+    return denoiser.prompts
 
 
 def _fitting(latent: Latent, wanted: Any) -> "Tensor":
@@ -292,8 +317,16 @@ def _rule(denoiser: Denoiser, guidance: float) -> Any:
     """The guidance rule that nodes have put on the denoiser."""
     from nodes.diffusion.guidance import CfgNorm, DynamicThreshold, Perturbed, Rescale, make_rule
 
-    modifiers = {"rescale": Rescale, "dynamic_threshold": DynamicThreshold, "perturbed": Perturbed, "cfg_norm": CfgNorm}
-    said = {name: dict(settings) for name, settings in denoiser.guidance}
+    modifiers: dict[str, Any] = {
+        "rescale": Rescale, "dynamic_threshold": DynamicThreshold, "perturbed": Perturbed, "skip_layers": Perturbed, "cfg_norm": CfgNorm,
+    }  # fmt: skip
+    said: dict[str, dict[str, Any]] = {name: dict(settings) for name, settings in denoiser.guidance}
+    if "perturbed" in said and "skip_layers" in said:
+        raise GraphError("Perturbed attention and skip-layer guidance cannot be used together. Take one of them away.", input="denoiser")
+    for name in {"perturbed", "skip_layers"} & said.keys():
+        own = said[name]
+        span = (own.pop("start", 0.0), own.pop("end", 1.0))
+        said[name] = {**own, "interval": span, "layers": tuple(str(own.get("layers", "mid_block")).replace(",", " ").split())}
     interval = said.pop("interval", {})
     used = tuple(modifiers[name](**settings) for name, settings in said.items() if name in modifiers)
     rules = [name for name in said if name not in modifiers]
@@ -321,13 +354,16 @@ def noise_schedule(denoiser: Denoiser, schedule: Schedule = "karras", steps: Ste
         denoise: Less than 100 % takes only the last part of a longer schedule.
     """
     from nodes.diffusion import schedules
-    from nodes.diffusion.noising import noising_for
+    from nodes.diffusion.noising import Discrete, noising_for
     from nodes.models import loading
 
     config = {**loading.scheduler(denoiser.handle), "prediction_type": denoiser.handle.prediction}
     if denoiser.shift is not None:
         config["shift"] = denoiser.shift
-    return Sigmas(schedules.make_sigmas(schedule, steps, noising_for(config), denoise))
+    noising = noising_for(config)
+    if denoiser.timesteps and isinstance(noising, Discrete):
+        noising = replace(noising, distilled=denoiser.timesteps)
+    return Sigmas(schedules.make_sigmas(schedule, steps, noising, denoise))
 
 
 @node("sampling/karras", title="Karras schedule", keywords=("sigmas",))

@@ -17,6 +17,7 @@ from nodes.models.handles import (
     DenoiserHandle,
     ImageEncoderHandle,
     IpAdapterHandle,
+    Patch,
     TextEncoderHandle,
     UpscalerHandle,
     VaeHandle,
@@ -140,16 +141,34 @@ class Denoiser:
     """The network that takes noise away, with its patches (LoRAs) and what nodes said about how to guide it.
 
     guidance: (name of the rule, its settings as pairs); () is plain CFG. shift: for flow models, None is the model's own.
+    prompts: (role, conditioning) for rules that look at more than the two prompts ("empty" for perpendicular negative).
+    scheduled: LoRAs that do not count equally in all steps, put on after those of the handle.
+    timesteps: how many noise levels a consistency model knows (50 for LCM); 0 is all.
     """
 
     __port__ = Port("denoiser", "hexagon", carries_family=True)
     handle: DenoiserHandle
-    guidance: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
+    guidance: tuple[tuple[str, tuple[tuple[str, float | str], ...]], ...] = ()
     shift: float | None = None
     image_prompts: tuple[ImagePrompt, ...] = ()
+    prompts: tuple[tuple[str, Conditioning], ...] = ()
+    scheduled: tuple[ScheduledLora, ...] = ()
+    timesteps: int = 0
 
     def describe(self) -> str:
         return f"Denoiser {self.handle.source.name} ({self.handle.family})"
+
+
+@dataclass(frozen=True)
+class ScheduledLora:
+    """A LoRA whose strength follows the steps.
+
+    span: (start, end) as shares of the steps; curve: factors on its strength, spread evenly over the span; () is constant.
+    """
+
+    patch: Patch
+    span: tuple[float, float] = (0.0, 1.0)
+    curve: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
