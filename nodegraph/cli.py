@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -59,7 +60,9 @@ def run(
     file: FileArgument,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NODE.INPUT=VALUE", help="Change a value; NODE is a title or an id. May be repeated."),
+        typer.Option(
+            "--set", metavar="NODE.INPUT=VALUE", help="Change a value; NODE is a title or an id. A seed may be 'random'. May be repeated."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Where pictures go. Made if it is not there.")
@@ -77,7 +80,6 @@ def run(
     What is known from earlier runs is not made again. Ctrl+C stops at the next step and keeps what is finished.
     """  # fmt: skip
     import re
-    import secrets
 
     from nodegraph import graphfile
     from nodegraph.messages import Run
@@ -304,7 +306,7 @@ def _run(job: Run, registry: Registry, in_worker: bool, json_: bool) -> int:
         runner.close()
         for number, handler in before.items():
             signal.signal(number, handler)
-    if done.state == "failed" and not show.accepted:
+    if done.state == "failed" and not show.accepted and not show.broken:
         return WRONG
     return {"done": DONE, "cancelled": STOPPED}.get(done.state, FAILED)
 
@@ -352,6 +354,9 @@ def _value(place: str, item: Input, text: str) -> Any:
         _wrong(f"'{place}' takes {item.type} by a link; it has no value to set.")
     if item.optional and text.lower() in ("", "none"):
         return None
+    if item.is_randomized and text.lower() == "random":
+        lowest, highest = (int(item.range.min), int(item.range.max)) if item.range else (0, 2**32 - 1)
+        return lowest + secrets.randbelow(highest - lowest + 1)
     if item.choices:
         found = [choice for choice in item.choices if str(choice).lower() == text.lower()]
         if not found:

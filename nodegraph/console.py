@@ -69,6 +69,8 @@ class Quiet:
 
     accepted = False
     """Whether the graph was found to be in order."""
+    broken = False
+    """Whether it was not the graph that failed, but this program."""
 
     def __call__(self, event: Any) -> None:
         if isinstance(event, Accepted):
@@ -78,6 +80,7 @@ class Quiet:
         elif isinstance(event, Warned):
             self.line(f"warning: {clean(event.message)}")
         elif isinstance(event, Failed):
+            self.broken = self.broken or event.kind in ("error", "crash")
             self.line(f"error: {clean(event.message)}" + (f"\n       {event.log}" if event.log else ""))
 
     def line(self, text: str) -> None:
@@ -92,6 +95,7 @@ class Lines(Quiet):
 
     def __call__(self, event: Any) -> None:
         self.accepted = self.accepted or isinstance(event, Accepted)
+        self.broken = self.broken or (isinstance(event, Failed) and event.kind in ("error", "crash"))
         if getattr(event, "job", None) is not None and not isinstance(event, Queued):
             print(json.dumps(messages.to_json(event), allow_nan=False), flush=True)
 

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Literal
 
-from nodegraph.node import HEADLESS, Context, File, GraphError, Range, node
+from nodegraph.node import HEADLESS, Context, File, GraphError, Randomize, Range, node
 
 
 @node("cli/number")
@@ -53,6 +53,12 @@ def fail(value: int = 0, how: str = "graph") -> int:
     if how == "graph":
         raise GraphError("This is too small. Make it larger.", None, "value")
     raise ZeroDivisionError("nothing can be divided by nothing")
+
+
+@node("cli/dice")
+def dice(seed: Annotated[int, Range(1, 6), Randomize()] = 1) -> str:
+    """Give a number that a seed names."""
+    return str(seed)
 
 
 @node("cli/hang")

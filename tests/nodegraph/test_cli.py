@@ -110,6 +110,14 @@ def test_values_are_set_by_id_or_title_and_read_as_their_type(file):
     assert code == 0 and Path(out.strip()).read_text() == "-7 5 rich True 0.25 a=b, c.d"
 
 
+def test_a_seed_can_be_drawn(folder):
+    graph = Graph().with_nodes([Node("dice", "cli/dice"), Node("save", "cli/save")]).with_link(Link("dice", "value", "save", "text"))
+    file = write(folder / "a.graph", graph)
+    drawn = {Path(nodegraph("run", file, "-o", "out", "--set", "dice.seed=random")[1].strip()).read_text() for _ in range(25)}
+    assert len(drawn) > 1 and drawn <= set("123456")
+    assert nodegraph("run", write(folder / "b.graph", painting()), "--set", "paint.steps=random")[0] == 2
+
+
 def test_a_value_that_is_set_takes_the_place_of_a_link(file):
     assert Path(nodegraph("run", file, "-o", "out", "--set", "paint.value=99")[1].strip()).read_text().startswith("99 ")
 

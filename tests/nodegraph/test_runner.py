@@ -15,6 +15,7 @@ from nodegraph import graphfile, messages
 from nodegraph.errors import GraphError
 from nodegraph.folders import Folders
 from nodegraph.graph import Graph, Link, Node
+from nodegraph.journal import Journal
 from nodegraph.messages import (
     Done,
     Failed,
@@ -400,6 +401,23 @@ def test_two_hundred_small_jobs_leave_memory_threads_and_files_as_they_were(runn
     assert {e.state for e in ear.of(Done)} == {"done"} and len(ear.of(Done)) == 200
 
 
+def test_a_journal_keeps_the_queue_and_what_became_of_it(home, ear):
+    journal = Journal(home.queue)
+    command = [sys.executable, str(NODES)]
+    runner = Runner(ear, lambda heard: WorkerProcess(heard, home, command, warm=False), home, journal)
+    runner.submit(Run("1", text("number", "save", value=5)))
+    runner.submit(Run("2", "{"))
+    ear.done("2")
+    runner.pause()
+    runner.submit(Run("3", text("number")))
+    runner.close()
+    journal.close()
+    after = Journal(home.queue)
+    assert {entry.run.job: entry.state for entry in after.entries} == {"1": "done", "2": "failed", "3": "paused"}
+    assert Path(after.entry("1").saved[0]).read_text() == "5" and after.entry("2").message
+    after.close()
+
+
 # -- leaving
 
 
@@ -416,6 +434,7 @@ def test_closing_ends_the_worker_and_a_running_job(runner, ear):
 OWNER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
+from nodegraph.journal import Journal
 from nodegraph.runner import Runner
 from nodegraph.process import WorkerProcess
 from nodegraph.folders import standard
@@ -423,8 +442,11 @@ from nodegraph.messages import Run, Hello, Started
 def tell(event):
     if isinstance(event, Hello): print(event.pid, flush=True)
     if isinstance(event, Started): print("started", flush=True)
-runner = Runner(tell, lambda heard: WorkerProcess(heard, standard(), [sys.executable, sys.argv[2]], warm=False))
-runner.submit(Run("1", sys.argv[3]))
+place = lambda heard: WorkerProcess(heard, standard(), [sys.executable, sys.argv[2]], warm=False)
+runner = Runner(tell, place, journal=Journal(standard().queue))
+runner.pause()
+for job in "1234": runner.submit(Run(job, sys.argv[3]))
+runner.resume()
 time.sleep(60)
 """
 
@@ -432,7 +454,7 @@ time.sleep(60)
 @posix
 @pytest.mark.parametrize("kind", ["work", "sleep"])
 def test_a_worker_does_not_outlive_a_program_that_was_killed(home, kind):
-    """F21: no orphans, not even one that hangs in a node."""
+    """F21: no orphans, not even one that hangs in a node; and the next program knows what was asked for."""
     values = {"steps": 5000} if kind == "work" else {}
     root = str(NODES.parent.parent.parent)
     owner = subprocess.Popen([sys.executable, "-c", OWNER, root, str(NODES), text(kind, **values)], stdout=subprocess.PIPE, text=True)
@@ -444,6 +466,14 @@ def test_a_worker_does_not_outlive_a_program_that_was_killed(home, kind):
     owner.stdout.close()
     _, alive = psutil.wait_procs([worker], timeout=5)
     assert not alive
+    left = Journal(home.queue)
+    assert [(entry.run.job, entry.state) for entry in left.entries] == [
+        ("1", "interrupted"),
+        ("2", "paused"),
+        ("3", "paused"),
+        ("4", "paused"),
+    ]
+    left.close()
 
 
 def test_a_program_without_stdout_and_stderr_can_run_jobs(home, ear, monkeypatch):
