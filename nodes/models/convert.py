@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +61,19 @@ def _tensors(loaded: Any) -> dict[str, Tensor]:
         if isinstance(inner, Mapping) and any(isinstance(value, Tensor) for value in inner.values()):
             return _tensors(inner)
     return {str(name): value.detach() for name, value in loaded.items() if isinstance(value, Tensor)}
+
+
+def main(paths: Sequence[str]) -> int:
+    """Convert files named on a command line; 0 when all went well, 1 when one was refused. Says one line a file."""
+    failed = 0
+    for path in paths:
+        try:
+            print(convert(path))
+        except GraphError as error:
+            failed = 1
+            print(error.message, file=sys.stderr)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

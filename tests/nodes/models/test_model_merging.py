@@ -173,3 +173,12 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, monkeypatch):
     with pytest.raises(GraphError, match="damaged or no weights file"):
         convert(tmp_path / "junk.pt")
     assert not (tmp_path / "pwned").exists() and not list(tmp_path.glob("*.safetensors"))
+
+
+def test_the_command_converts_what_it_can_and_says_what_it_cannot(tmp_path, capsys):
+    from nodes.models.convert import main
+
+    torch.save({"w": torch.zeros(2)}, tmp_path / "good.pt")
+    assert main([str(tmp_path / "good.pt"), str(tmp_path / "gone.pt")]) == 1
+    out, err = capsys.readouterr()
+    assert out.strip().endswith("good.safetensors") and "There is no file" in err
