@@ -95,7 +95,7 @@ def residuals(x: Tensor, t: Tensor, embeds: Tensor, added: Mapping[str, Any] | N
     if down is not None:
         found |= {"down_block_additional_residuals": tuple(down), "mid_block_additional_residual": mid}
     if inner is not None:
-        found["down_intrablock_additional_residuals"] = [feature.clone() for feature in inner]  # the UNet empties the list
+        found["down_intrablock_additional_residuals"] = list(inner)  # the UNet empties the list
     return found
 
 

@@ -20,8 +20,15 @@ from nodes.diffusion.types import Noising
 
 @dataclass(frozen=True)
 class Sampler:
-    """step: the method; brownian: its noise is one path over sigma; drop_penultimate: leave out the last level before 0;
-    whole: a step depends on all levels of the schedule; draws: it adds noise, so the step seed matters; flow: it is defined for flow models."""
+    """A method and what its schedule and noise must be like.
+
+    step: one step of it; None is UniPC, which diffusers has.
+    brownian: its noise is one path over sigma, not fresh for each step.
+    drop_penultimate: its schedules leave out the last level before 0.
+    whole: a step depends on all levels of the schedule, not only on those around it.
+    draws: it adds noise, so the seed matters beyond the start.
+    flow: it is defined for flow models too.
+    """
 
     step: steps.StepFunction | None
     brownian: bool = False

@@ -173,7 +173,7 @@ def dpm_2_ancestral(run: Run, x: Tensor) -> Tensor:
     return x + run.noise(run.s, run.n) * up if run.n > 0 else x
 
 
-def _lagrange(places: list[float], start: float, end: float) -> list[float]:
+def lagrange(places: list[float], start: float, end: float) -> list[float]:
     """Integral from `start` to `end` of each Lagrange polynomial through `places`, exact by Gauss-Legendre."""
     nodes, weights = np.polynomial.legendre.leggauss(len(places))
     points = (end - start) / 2 * nodes + (end + start) / 2
@@ -184,7 +184,7 @@ def _lagrange(places: list[float], start: float, end: float) -> list[float]:
     return found
 
 
-def _push(run: Run, name: str, value: Tensor, most: int) -> list[Tensor]:
+def push(run: Run, name: str, value: Tensor, most: int) -> list[Tensor]:
     """Add to a history, newest first, and return it."""
     history = [value, *run.memory.get(name, [])][:most]
     run.memory[name] = history
@@ -194,10 +194,10 @@ def _push(run: Run, name: str, value: Tensor, most: int) -> list[Tensor]:
 def lms(run: Run, x: Tensor) -> Tensor:
     """Linear multistep through up to four slopes (Adams-Bashforth with uneven steps)."""
     denoised = run.denoised(x, run.s)
-    slopes = _push(run, "slopes", (x - denoised) / run.s, 4)
+    slopes = push(run, "slopes", (x - denoised) / run.s, 4)
     if run.n == 0:
         return denoised
-    weights = _lagrange([run.sigmas[run.i - k] for k in range(len(slopes))], run.s, run.n)
+    weights = lagrange([run.sigmas[run.i - k] for k in range(len(slopes))], run.s, run.n)
     return x + sum(weight * slope for weight, slope in zip(weights, slopes, strict=True))
 
 
@@ -207,7 +207,7 @@ _ADAMS = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 
 def ipndm(run: Run, x: Tensor) -> Tensor:
     """Adams-Bashforth with even steps' weights (Zhang & Chen 2022, arXiv:2204.13902)."""
     denoised = run.denoised(x, run.s)
-    slopes = _push(run, "slopes", (x - denoised) / run.s, 4)
+    slopes = push(run, "slopes", (x - denoised) / run.s, 4)
     if run.n == 0:
         return denoised
     return x + (run.n - run.s) * sum(weight * slope for weight, slope in zip(_ADAMS[len(slopes) - 1], slopes, strict=True))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nodes.diffusion.steps import Run, _push, ancestral
+from nodes.diffusion.steps import Run, ancestral, push
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -17,7 +17,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 def ipndm_v(run: Run, x: Tensor) -> Tensor:
     """Adams-Bashforth of order 4 with weights for uneven steps, as published with DEIS (Zhang & Chen 2022, arXiv:2204.13902)."""
     denoised = run.denoised(x, run.s)
-    slopes = _push(run, "slopes", (x - denoised) / run.s, 4)
+    slopes = push(run, "slopes", (x - denoised) / run.s, 4)
     if run.n == 0:
         return denoised
     h = [run.sigmas[run.i + 1 - k] - run.sigmas[run.i - k] for k in range(len(slopes))]
@@ -52,7 +52,7 @@ def _uneven(h: list[float]) -> list[float]:
 def deis(run: Run, x: Tensor) -> Tensor:
     """DEIS tAB-3 (Zhang & Chen 2022, arXiv:2204.13902): slopes extrapolated in the time of a VP diffusion, integrated over sigma."""
     denoised = run.denoised(x, run.s)
-    slopes = _push(run, "slopes", (x - denoised) / run.s, 3)
+    slopes = push(run, "slopes", (x - denoised) / run.s, 3)
     if run.n == 0:
         return denoised
     if len(slopes) == 1:

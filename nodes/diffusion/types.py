@@ -39,7 +39,7 @@ class Cond:
         mask                  [batch, tokens]: 1 = a token that counts (families with a text mask)
         guidance              float: distilled guidance (FLUX)
         refs                  list of [batch, c, h, w]: reference latents (Kontext)
-    region: [1 or batch, 1, h, w] weight per latent pixel, 0..1; None is everywhere.
+    region: [1 or batch, 1, h, w] weight of each place, 0..1, fitted to the latents; None is everywhere.
     span: when it counts (see Span), counted by `clock`.
     weight: share against other conditionings at the same place, > 0.
     """

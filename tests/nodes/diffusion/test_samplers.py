@@ -14,7 +14,7 @@ from nodes.diffusion.samplers import ALIASES, SAMPLERS, make_solver, sampler_nam
 from nodes.diffusion.schedules import SCHEDULES, make_sigmas
 from nodes.diffusion.solver import DiffusersSolver, Solver
 from nodes.diffusion.state import SamplerState
-from nodes.diffusion.steps import _lagrange
+from nodes.diffusion.steps import lagrange
 from nodes.diffusion.types import Cond
 from nodes.diffusion.unet import UNetFamily
 from tests.nodes.diffusion import tiny, toy
@@ -106,8 +106,8 @@ def test_a_network_that_knows_the_picture_is_believed_by_every_sampler(name: str
 
 def test_the_lagrange_integrals_are_exact() -> None:
     """Through two places the integral of each polynomial has a closed form; even steps give Adams-Bashforth's weights."""
-    torch.testing.assert_close(torch.tensor(_lagrange([0.0, -1.0], 0.0, 1.0)), torch.tensor([1.5, -0.5]))
-    torch.testing.assert_close(torch.tensor(_lagrange([0.0, -1.0, -2.0, -3.0], 0.0, 1.0)), torch.tensor([55.0, -59.0, 37.0, -9.0]) / 24)
+    torch.testing.assert_close(torch.tensor(lagrange([0.0, -1.0], 0.0, 1.0)), torch.tensor([1.5, -0.5]))
+    torch.testing.assert_close(torch.tensor(lagrange([0.0, -1.0, -2.0, -3.0], 0.0, 1.0)), torch.tensor([55.0, -59.0, 37.0, -9.0]) / 24)
 
 
 def stored(state: SamplerState) -> SamplerState:
