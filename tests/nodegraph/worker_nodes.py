@@ -24,13 +24,13 @@ def add(a: int, b: int = 1) -> int:
 
 
 @node("test/work")
-def work(value: int = 0, steps: int = 5, pause: float = 0.01, ctx: Context = HEADLESS) -> int:
+def work(value: int = 0, steps: int = 5, pause: float = 0.01, size: int = 64, ctx: Context = HEADLESS) -> int:
     """Takes a while, step by step, with a picture on the way."""
     import numpy as np
 
     for step in range(1, steps + 1):
         time.sleep(pause)
-        ctx.progress(step, steps, preview=lambda: np.full((64, 64, 3), 7, np.uint8))
+        ctx.progress(step, steps, preview=lambda: np.full((size, size, 3), 7, np.uint8))
     return value
 
 
