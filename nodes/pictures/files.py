@@ -60,7 +60,7 @@ def read(path: Path, all_frames: bool = False) -> Picture:
                     raise _too_large(path, image.width, image.height)
                 check_size(image.width, image.height, frames)
                 arrays = [_deep(path, image)] if frames == 1 and _is_deep(path, image) else _frames(image, frames)
-    except GraphError:
+    except (GraphError, MemoryError):
         raise
     except FileNotFoundError:
         raise GraphError(f"There is no file '{path}'. Choose another picture.") from None
@@ -68,7 +68,7 @@ def read(path: Path, all_frames: bool = False) -> Picture:
         raise GraphError(f"'{path.name}' is not a picture that can be read. Use PNG, JPEG, WebP, TIFF, BMP or GIF.") from None
     except Image.DecompressionBombError:
         raise _too_large(path) from None
-    except (OSError, ValueError, SyntaxError, struct.error, EOFError) as error:  # Pillow's words for damaged files
+    except Exception as error:  # decoders raise whatever they stumble over in a damaged file: IndexError, SyntaxError, cv2.error ...
         raise GraphError(f"'{path.name}' is damaged or cannot be read: {error}. Choose another picture.") from error
     pixels = torch.from_numpy(np.stack([array for array, _ in arrays])).permute(0, 3, 1, 2)
     has_alpha = any(alpha is not None for _, alpha in arrays)

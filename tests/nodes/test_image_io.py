@@ -21,6 +21,7 @@ from nodegraph.graph import Graph
 from nodegraph.node import Headless
 from nodes.image_io import compare_images, filled, load_image, load_images_from_folder, preview_image, save_animation, save_image
 from nodes.mask import load_mask
+from nodes.pictures.files import encode_animation
 from nodes.pictures.limits import MAX_PIXELS
 from nodes.types import Image, Mask
 
@@ -376,3 +377,18 @@ def test_a_comparison_shows_what_was_asked_for(desk, show, shape):
     if show != "both":
         with pytest.raises(GraphError, match="one size"):
             compare_images(before, picture(4, 4), show, ctx=desk)
+
+
+@pytest.mark.parametrize("kind", ["png", "gif", "webp"])
+def test_flipped_bytes_end_in_a_sentence_or_a_picture(tmp_path, kind):
+    """Pillow raises IndexError for some damaged GIFs."""
+    whole = encode_animation(list(torch.rand(2, 3, 20, 30, generator=torch.Generator().manual_seed(0))), kind, 100, 90)
+    chance = np.random.default_rng(0)
+    for _ in range(150):
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        damaged[chance.integers(0, min(200, len(damaged)), 3)] = chance.integers(0, 256, 3)
+        (tmp_path / "a.bin").write_bytes(damaged.tobytes())
+        try:
+            load_image(tmp_path / "a.bin", "all")
+        except GraphError as error:
+            assert "a.bin" in error.message or "differ" in error.message or "smaller" in error.message
