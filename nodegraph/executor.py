@@ -26,7 +26,7 @@ from nodegraph.errors import Cancelled, GraphError, GraphProblems
 from nodegraph.failures import explain, is_out_of_memory, let_go, words_of
 from nodegraph.graph import Graph
 from nodegraph.messages import Accepted, Done, Failed, Finished, Run, Skipped, Started, State, Tell, Warned
-from nodegraph.node import Lazy
+from nodegraph.node import Context, Lazy
 from nodegraph.plan import Plan, Source, Step, make_plan
 from nodegraph.registry import Registry
 from nodegraph.spec import VALUE_TYPES
@@ -355,8 +355,8 @@ class _Execution:
         assert self.cache is not None
         if not step.spec.sink:
             self.cache.keep_if_worth(step.key, outputs, seconds, size)
-        if effects:
-            self.cache.put(self.effects_key(step), effects, max(seconds, 1.0))
+        if effects:  # what says that files are there already goes to disk at any price; pictures to look at are soon made again
+            self.cache.put(self.effects_key(step), effects, max(seconds, 1.0) if effects.saved else seconds)
         if self.cache.problem and not self.warned_of_disk:
             self.warned_of_disk = True
             self.tell(Warned(self.run.job, "", self.cache.problem))
@@ -423,7 +423,8 @@ class _Execution:
             if name in arguments and not isinstance(arguments[name], Lazy):
                 arguments[name] = [convert(one) for one in arguments[name]] if name in step.mapped else convert(arguments[name])
         if reporter is not None:
-            arguments[step.spec.context or ""] = reporter
+            context: Context = reporter
+            arguments[step.spec.context or ""] = context
         if step.mapped:
             return self.each(function, step, arguments, reporter, wanted)
         return self.one(function, step, arguments, wanted)
