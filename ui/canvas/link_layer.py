@@ -273,9 +273,9 @@ class LinkLayer:
         """Links that are drawn as lines. The hovered and the selected are among them, and painted once more on top."""
         return [w for w in self.within(bounds) if not w.hidden]
 
-    def paint_within(self, painter: QPainter, areas: list[Bounds], zoom: float) -> None:
-        """Paint the links that cross some areas of the canvas."""
-        wires = self.within(areas[0]) if len(areas) == 1 else list({w.key: w for area in areas for w in self.within(area)}.values())
+    def paint_within(self, painter: QPainter, bounds: Bounds, zoom: float) -> None:
+        """Paint the links that cross an area of the canvas."""
+        wires = self.within(bounds)
         if not wires:
             return
         theme = self._scene.theme
@@ -289,9 +289,9 @@ class LinkLayer:
         plain = [w for w in wires if w not in special] if special else wires
         if self._scene.moving or zoom <= EDGE_ZOOM:
             self._paint_hairlines(painter, theme, plain, zoom, width)
-        elif not self._blit_still(painter, areas):
+        elif not self._blit_still(painter, bounds):
             if len(plain) > FEW:
-                plain = [w for w in plain if any(w.touches(area) for area in areas)]
+                plain = [w for w in plain if w.touches(bounds)]
             if len(plain) > FEW and self._scene.is_on_screen():
                 self._paint_hairlines(painter, theme, plain, zoom, width)
                 self._idle.start()
@@ -302,7 +302,7 @@ class LinkLayer:
         if self.live and zoom > EDGE_ZOOM:
             self._paint_dots(painter, theme)
 
-    def _blit_still(self, painter: QPainter, areas: list[Bounds]) -> bool:
+    def _blit_still(self, painter: QPainter, bounds: Bounds) -> bool:
         """Put the picture of the links there, if it is right for what is shown."""
         still = self._still
         if still is None or not still.done or still.revision != self.revision or not self._scene.is_on_screen():
@@ -312,9 +312,8 @@ class LinkLayer:
             return False
         ratio = still.key[3]
         painter.resetTransform()
-        for bounds in areas:
-            area = transform.mapRect(as_rect(bounds)).toAlignedRect().intersected(still.screen)
-            painter.drawPixmap(QRectF(area), still.pixmap, QRectF(area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio))
+        area = transform.mapRect(as_rect(bounds)).toAlignedRect().intersected(still.screen)
+        painter.drawPixmap(QRectF(area), still.pixmap, QRectF(area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio))
         painter.setWorldTransform(transform)
         return True
 

@@ -104,14 +104,16 @@ class Minimap(Floating):
             painter.drawRect(QRectF(ox + r.x() * k, oy + r.y() * k, r.width() * k, r.height() * k))
         blocks: dict[int, list[QRectF]] = {}
         for item in scene.nodes.values():
-            if item.anatomy.is_dot or not item.visible:
-                continue
             look = item.look
-            running = look.run.state == "running"
-            token = "state.live" if running else "state.bad" if look.run.state == "failed" else look.color or theme.category_token(look.category)
-            color = theme.color(token) if running or look.run.state == "failed" else theme.mix(token, "surface.window", 0.75)
-            r = item.rect()
-            blocks.setdefault(color.rgba(), []).append(QRectF(ox + r.x() * k, oy + r.y() * k, max(1.5, r.width() * k), max(1.5, r.height() * k)))
+            shape = look.anatomy
+            if shape.is_dot or not item.visible:
+                continue
+            state = look.run.state
+            if state == "running" or state == "failed":
+                color = theme.color("state.live" if state == "running" else "state.bad")
+            else:
+                color = theme.mix(look.color or theme.category_token(look.category), "surface.window", 0.75)
+            blocks.setdefault(color.rgba(), []).append(QRectF(ox + item.x() * k, oy + item.y() * k, max(1.5, shape.width * k), max(1.5, shape.height * k)))
         many = len(scene.nodes) > 150
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, not many)
         for rgba, rects in blocks.items():

@@ -215,7 +215,7 @@ class NodeItem(CachedItem):
         detail = zoom >= theme.size["lod_full"] - 1e-3
         running = look.run.state == "running"
         inside = QRectF(self._x, self._y, look.anatomy.width, look.anatomy.height)
-        rim = not all(inside.contains(area) for area in scene.areas)  # a preview tick touches the inside only
+        rim = not inside.contains(scene.area)  # a preview tick touches the inside only
         box = snapped(0, 0, look.anatomy.width, look.anatomy.height, scale)
         if running and rim:
             patch("halo", theme.name, scale_step(scale)).paint(painter, box)

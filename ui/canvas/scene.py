@@ -56,7 +56,7 @@ class GraphScene(QObject):
         self.focus_links = False
         self.in_picture = False  # a picture of the graph is being made: nothing may be left for later
         self.seen = QRectF()  # what the view shows
-        self.areas: list[QRectF] = []  # of the canvas that are being painted
+        self.area = QRectF()  # of the canvas that is being painted
         self.screen: Screen | None = None
         self.family: Callable[[Node], str | None] = lambda node: None
         self.missing_files: Callable[[Node], frozenset[str]] = lambda node: NONE
@@ -388,21 +388,21 @@ class GraphScene(QObject):
 
     # -- painting
 
-    def paint(self, painter: QPainter, areas: list[QRectF], transform: QTransform) -> None:
-        """Everything that touches some areas of the canvas, from the back to the front."""
+    def paint(self, painter: QPainter, area: QRectF, transform: QTransform) -> None:
+        """Everything that touches an area of the canvas, from the back to the front."""
         zoom = transform.m11()
-        self.areas = areas
+        self.area = area
         behind: list[Item] = [group for group in self.groups.values() if group.visible]
         notes: list[Item] = [note for note in self.notes.values() if note.visible]
-        behind = [item for item in (*behind, *notes) if _touches(item, areas)]
+        behind = [item for item in (*behind, *notes) if _touches(item, area)]
         behind.sort(key=lambda item: item.z)
         for item in behind:
             if item.z < -1:
                 self._paint_item(painter, item, transform)
         painter.setWorldTransform(transform)
-        self.links.paint_within(painter, [(a.left(), a.top(), a.right(), a.bottom()) for a in areas], zoom)
+        self.links.paint_within(painter, (area.left(), area.top(), area.right(), area.bottom()), zoom)
         margin = MARGIN + 60  # a failed node's words hang below it
-        nodes = {item.node.id: item for area in areas for item in self.nodes_within(area.adjusted(-margin, -margin, margin, margin)) if _touches(item, areas)}
+        nodes = {item.node.id: item for item in self.nodes_within(area.adjusted(-margin, -margin, margin, margin)) if _touches(item, area)}
         order = self._numbers
         front: list[Item] = [nodes[name] for name in sorted(nodes, key=lambda name: (nodes[name].z, order[name]))]
         for item in (*(item for item in behind if item.z >= -1), *front):
@@ -605,6 +605,5 @@ def _same_but_place(a: Node, b: Node) -> bool:
     )
 
 
-def _touches(item: Item, areas: list[QRectF]) -> bool:
-    reach = item.reach().translated(item.x(), item.y())
-    return any(reach.intersects(area) for area in areas)
+def _touches(item: Item, area: QRectF) -> bool:
+    return item.reach().translated(item.x(), item.y()).intersects(area)
