@@ -74,14 +74,16 @@ class _Entry:
     originals: dict[tuple[int, str], torch.Tensor] = field(default_factory=dict)
     pins: int = 0
     used: int = 0
+    bytes: int = 0
 
     @property
     def module(self) -> Any:
         return self.modules[0]
 
-    def bytes(self) -> int:
-        own = sum(t.numel() * t.element_size() for m in self.modules for t in (*m.parameters(), *m.buffers()))
-        return int(own + sum(t.numel() * t.element_size() for t in self.originals.values()))
+    def weigh(self) -> None:
+        """Count the bytes of weights and kept originals; after every change of them."""
+        tensors = [t for m in self.modules for t in (*m.parameters(), *m.buffers())]
+        self.bytes = sum(t.numel() * t.element_size() for t in (*tensors, *self.originals.values()))
 
 
 class ModelMemory:
@@ -148,12 +150,14 @@ class ModelMemory:
         except (torch.OutOfMemoryError, MemoryError):
             self.free()
             modules, tokenizers = load(handle, dtype)
-        return _Entry(modules, tokenizers, dtype, torch.device("cpu"))
+        entry = _Entry(modules, tokenizers, dtype, torch.device("cpu"))
+        entry.weigh()
+        return entry
 
     def _move(self, entry: _Entry, device: torch.device) -> None:
         if entry.device == device:
             return
-        self._make_room(device, entry.bytes())
+        self._make_room(device, entry.bytes)
         try:
             _to(entry, device)
         except torch.OutOfMemoryError:
@@ -161,7 +165,7 @@ class ModelMemory:
             try:
                 _to(entry, device)
             except torch.OutOfMemoryError:
-                need = entry.bytes() / 2**30
+                need = entry.bytes / 2**30
                 _to(entry, torch.device("cpu"))
                 raise GraphError(
                     f"The model does not fit into the memory of '{device}': it needs {need:.1f} GB. Close other programs, or load it as fp8."
@@ -202,6 +206,7 @@ class ModelMemory:
                 raise GraphError(f"The LoRA '{patch.name}' names no part of this model. It belongs to another family.")
         if worn[1]:
             ip_adapter.attach(entry.module, worn[1])
+        entry.weigh()
 
     def _merge(self, entry: _Entry, merge: Merge) -> None:
         with ExitStack() as stack:
@@ -233,7 +238,7 @@ class ModelMemory:
 
     def bytes(self) -> int:
         """What all models take, with the originals that are kept for unpatching."""
-        return sum(entry.bytes() for entry in self._entries.values())
+        return sum(entry.bytes for entry in self._entries.values())
 
     def __len__(self) -> int:
         return len(self._entries)
