@@ -79,15 +79,15 @@ def start(window: MainWindow, paths: Sequence[Path]) -> None:
     from PySide6.QtCore import QTimer
 
     def after_paint() -> None:
-        studio = window.studio
-        studio.load_registry()
+        desk = window.desk
+        desk.studio.load_registry()
         for path in paths:
-            studio.open(path)
-        studio.offer_recovery()
-        window.offer_queue()
+            desk.studio.open(path)
+        desk.studio.offer_recovery()
+        desk.running.offer_queue()
         window.status.start()
         if not paths and not window.settings.get("show_welcome"):
-            window.new()
+            desk.new()
 
     QTimer.singleShot(0, after_paint)
 

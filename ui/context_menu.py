@@ -13,7 +13,7 @@ from ui.canvas.view import GraphView
 from ui.document import Document
 
 if TYPE_CHECKING:
-    from ui.main_window import MainWindow
+    from ui.desk import Desk
 
 NODE = (
     "canvas.edit_value", "canvas.rename", "-", "canvas.mute", "canvas.bypass", "canvas.fold", "canvas.pin", "canvas.advanced", "-", "canvas.cut", "canvas.copy",
@@ -25,37 +25,37 @@ GROUP = ("canvas.rename", "canvas.fold", "canvas.ungroup", "-", "canvas.mute", "
 NOTE = ("canvas.copy", "canvas.duplicate", "canvas.delete")
 
 
-def build(window: MainWindow, view: GraphView, document: Document, target: Target) -> QMenu:
+def build(desk: Desk, view: GraphView, document: Document, target: Target) -> QMenu:
     """The menu for a target; the window keeps it until it closes."""
-    menu = QMenu(window)
+    menu = QMenu(desk.window)
     menu.aboutToHide.connect(menu.deleteLater)
     node = document.graph.nodes.get(target.id)
     if target.kind in ("node", "value", "port") and node is not None:
         path = "/".join((*document.scope, node.id))
-        _add(menu, "Run this node", lambda: window.run(targets=(path,)), "play")
+        _add(menu, "Run this node", lambda: desk.running.run(targets=(path,)), "play")
         state = document.states.get(node.id)
         if state is not None and state.preview is not None:
-            _add(menu, "Show its picture", lambda: window.viewer.look_at(node.id), "eye")
+            _add(menu, "Show its picture", lambda: desk.viewer.look_at(node.id), "eye")
         if node.subgraph is not None:
             _add(menu, "Open the subgraph", lambda: document.enter(node.id), "workflow")
             _add(menu, "Put its nodes in its place", lambda: _scatter(document, node.id), "ungroup")
         _value_part(menu, document, target)
         menu.addSeparator()
-        _table_part(menu, window, NODE)
+        _table_part(menu, desk, NODE)
         menu.addSeparator()
         spec = document.spec(node)
         if spec is not None:
-            _add(menu, "Help on this", lambda: window.show_help(spec.id), "circle-question-mark")
+            _add(menu, "Help on this", lambda: desk.show_help(spec.id), "circle-question-mark")
     elif target.kind == "link" and target.link is not None:
         link = target.link
         _add(menu, "Take the link off", lambda: document.edit("Unlink", lambda graph: graph.without_link(link)), "unlink")  # type: ignore[arg-type]
-        _add(menu, "Show its source", lambda: window.show_node(link.source), "arrow-left")  # type: ignore[attr-defined]
+        _add(menu, "Show its source", lambda: desk.show_node(link.source), "arrow-left")  # type: ignore[attr-defined]
     elif target.kind == "group":
-        _table_part(menu, window, GROUP)
+        _table_part(menu, desk, GROUP)
     elif target.kind == "note":
-        _table_part(menu, window, NOTE)
+        _table_part(menu, desk, NOTE)
     else:
-        _table_part(menu, window, CANVAS)
+        _table_part(menu, desk, CANVAS)
     return menu
 
 
@@ -70,12 +70,12 @@ def _value_part(menu: QMenu, document: Document, target: Target) -> None:
         _add(menu, f"Reset {item.label.lower()}", lambda: document.edit("Reset", lambda graph: graph.without_value(node.id, item.name)), "rotate-ccw")
 
 
-def _table_part(menu: QMenu, window: MainWindow, ids: tuple[str, ...]) -> None:
+def _table_part(menu: QMenu, desk: Desk, ids: tuple[str, ...]) -> None:
     for id in ids:
         if id == "-":
             menu.addSeparator()
-        elif id in TABLE and id in window.actions_.actions:
-            menu.addAction(window.actions_.actions[id])
+        elif id in TABLE and id in desk.actions_.actions:
+            menu.addAction(desk.actions_.actions[id])
 
 
 def _add(menu: QMenu, words: str, act: Callable[[], object], icon: str) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
 from ui import theme
-from ui.document import Document
 from ui.label import IconLabel
+
+if TYPE_CHECKING:
+    from ui.document import Document
 
 
 class Crumbs(QWidget):

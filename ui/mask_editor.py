@@ -727,7 +727,7 @@ def background_for(document: Document, node: str, folders: Folders) -> QImage | 
 
 
 def _loaded(document: Document, name: str, folders: Folders) -> QImage | None:
-    from ui.panels.pictures import thumbnail
+    from ui.thumbnails import read_picture
 
     node = document.graph.nodes[name]
     spec = document.spec(node)
@@ -738,7 +738,7 @@ def _loaded(document: Document, name: str, folders: Folders) -> QImage | None:
             path = folders.resolve("input", value, base)
             if path is not None and path.is_file():
                 try:
-                    return thumbnail(path, 0)
+                    return read_picture(path)
                 except OSError:
                     return None
     return None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar
 
 from ui.actions import TABLE, Keymap, make_qaction
-from ui.command_palette import Command
+
+if TYPE_CHECKING:
+    from ui.command_palette import Command
 
 MENUS: Final[Mapping[str, tuple[str, ...]]] = {
     "File": ("file.new", "file.open", ">recent", "-", "file.save", "file.save_as", "-", "file.import", "file.export_picture", "-", "file.close", "file.quit"),
@@ -59,9 +61,10 @@ class Actions(QObject):
             action.setShortcuts(keymap.sequences(id))
 
     def fill(self, bar: QMenuBar, submenus: Mapping[str, Callable[[QMenu], None]]) -> None:
-        """Build the menus; ">name" is a submenu that its function fills whenever it opens."""
-        for title, ids in MENUS.items():
-            menu = bar.addMenu(title)
+        """Fill the menus of the bar; ">name" is a submenu that its function fills whenever it opens."""
+        for ids, entry in zip(MENUS.values(), bar.actions()):
+            menu = entry.menu()
+            assert isinstance(menu, QMenu)
             for id in ids:
                 if id == "-":
                     menu.addSeparator()
@@ -74,6 +77,8 @@ class Actions(QObject):
 
     def commands(self, keymap: Keymap) -> list[Command]:
         """All of them for the palette."""
+        from ui.command_palette import Command
+
         found = []
         for id, action in self.actions.items():
             spec = TABLE[id]

@@ -28,7 +28,7 @@ from ui.command_palette import Command
 from ui.label import ElidedLabel, Label, button, hair, tool
 
 if TYPE_CHECKING:
-    from ui.main_window import MainWindow
+    from ui.desk import Desk
 
 PAGES = (("look", "Look", "palette"), ("canvas", "Canvas", "workflow"), ("running", "Running", "cpu"), ("folders", "Folders", "folder"), ("keys", "Keys", "keyboard"))
 DEVICES = (("auto", "The fastest there is"), ("cuda", "Graphics card (CUDA)"), ("mps", "Apple GPU"), ("cpu", "Processor"))
@@ -66,12 +66,12 @@ class KeyField(QLineEdit):
 class Preferences(QDialog):
     """Not modal; the window beside it shows each change."""
 
-    def __init__(self, window: MainWindow, page: str = "") -> None:
-        super().__init__(window)
+    def __init__(self, desk: Desk, page: str = "") -> None:
+        super().__init__(desk.window)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle("Preferences")
         self.resize(760, 560)
-        self._window, self._settings = window, window.settings
+        self._desk, self._window, self._settings = desk, desk.window, desk.window.settings
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
@@ -142,7 +142,7 @@ class Preferences(QDialog):
         column.addWidget(Label("The oldest results go when there is no room. Budgets count from the next start.", "faint", wrap=True))
         row = QHBoxLayout()
         free = button("Free memory")
-        free.clicked.connect(lambda: self._window.runs.free("all"))
+        free.clicked.connect(lambda: self._desk.runs.free("all"))
         row.addWidget(free)
         row.addStretch(1)
         column.addLayout(row)
@@ -220,7 +220,7 @@ class Preferences(QDialog):
                 self._folder_lists.addWidget(holder)
 
     def _add_folder(self, kind: str) -> None:
-        path = self._window.studio.questions.which_folder(self._window.folders.models)
+        path = self._desk.studio.questions.which_folder(self._window.folders.models)
         if path is not None:
             chosen = self._settings.shared("folders")
             listed = chosen.get(kind)
@@ -235,7 +235,7 @@ class Preferences(QDialog):
         self._show_folders()
 
     def _choose_single(self, kind: str) -> None:
-        path = self._window.studio.questions.which_folder(self._window.folders.output)
+        path = self._desk.studio.questions.which_folder(self._window.folders.output)
         if path is not None:
             self._settings.set_shared("folders", {**self._settings.shared("folders"), kind: str(path)})
 
@@ -249,7 +249,7 @@ class Preferences(QDialog):
         row = QHBoxLayout()
         row.addWidget(field, 1)
         back = button("All as they were")
-        back.clicked.connect(lambda: (self._window.set_keys({}), self._show_keys(field.text())))
+        back.clicked.connect(lambda: (self._desk.set_keys({}), self._show_keys(field.text())))
         row.addWidget(back)
         column.addLayout(row)
         self._key_rows = QVBoxLayout()
@@ -302,7 +302,7 @@ class Preferences(QDialog):
         else:
             rest = [other for other in self._window.keymap.keys(id)[1:] if other != key]
             overrides[id] = [key, *rest] if key else []
-        self._window.set_keys(overrides)
+        self._desk.set_keys(overrides)
         self._show_keys(self._key_filter)
 
     # -- acting
@@ -344,9 +344,9 @@ def apply_theme(name: str, reduced: bool) -> None:
     theme.apply(app, name, reduced)
 
 
-def setting_commands(window: MainWindow) -> list[Command]:
+def setting_commands(desk: Desk) -> list[Command]:
     """What the palette finds under "Settings"."""
-    settings = window.settings
+    settings = desk.window.settings
     other = "light" if settings.get("theme") == "dark" else "dark"
 
     def turn_theme() -> None:
@@ -358,7 +358,7 @@ def setting_commands(window: MainWindow) -> list[Command]:
         on = bool(settings.get(name))
         found.append(Command("Settings", f"Turn {words} {'off' if on else 'on'}", lambda name=name, on=on: settings.set(name, not on), "Preferences", "settings"))  # type: ignore[misc]
     for name, words, icon in PAGES:
-        found.append(Command("Settings", f"Preferences: {words.lower()}", lambda name=name: window.show_preferences(name), "Preferences", icon))  # type: ignore[misc]
+        found.append(Command("Settings", f"Preferences: {words.lower()}", lambda name=name: desk.show_preferences(name), "Preferences", icon))  # type: ignore[misc]
     return found
 
 

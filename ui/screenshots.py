@@ -62,40 +62,40 @@ class Session:
         from ui.canvas.model import PortRef
         from ui.templates import EXAMPLES
 
-        window = self.window
-        self.wait(lambda: window.studio.registry is not None)
+        desk = self.window.desk
+        self.wait(lambda: desk.studio.registry is not None)
         self.settle()
         self.keep("welcome")
-        window.studio.open_template(EXAMPLES / f"{example}.graph", example.replace("_", " ").capitalize())
-        self.wait(lambda: window.document is not None)
+        desk.studio.open_template(EXAMPLES / f"{example}.graph", example.replace("_", " ").capitalize())
+        self.wait(lambda: desk.document is not None)
         self.settle()
-        document, view = window.document, window.view
+        document, view = desk.document, desk.view
         assert document is not None and view is not None
         view.frame_all(animate=False)
         sampler = next((name for name, node in document.graph.nodes.items() if node.type == "sampling/sample"), None)
         if sampler is not None:
             document.select([sampler])
-        window.run()
-        self.wait(lambda: bool(window.runs.over) or bool(window.runs.takes and window.runs.takes[-1].done >= 8))
+        desk.running.run()
+        self.wait(lambda: bool(desk.runs.over) or bool(desk.runs.takes and desk.runs.takes[-1].done >= 8))
         self.settle(rest=False)
         self.keep("painting")
-        self.wait(lambda: bool(window.runs.over))
+        self.wait(lambda: bool(desk.runs.over))
         self.settle()
         self.keep("studio")
         if sampler is not None:
             document.edit("Set seed", lambda graph: graph.with_value(sampler, "seed", 11))
-            window.run()
-            self.wait(lambda: len(window.runs.over) > 1)
-            window.viewer_dock.show_page("compare")
+            desk.running.run()
+            self.wait(lambda: len(desk.runs.over) > 1)
+            desk.viewer_dock.show_page("compare")
             self.settle()
             self.keep("compare")
             place = QPointF(view.center().x() - 200, view.center().y() - 200)
-            window._search_node(place, PortRef(sampler, "latent", "out", "Latent"))
+            desk.search_node(place, PortRef(sampler, "latent", "out", "Latent"))
             self.settle()
-            window.palette_of_nodes.grab().save(str(self.folder / "search.png"))
-            window.palette_of_nodes.close()
-        done = window.runs.over[-1].state == "done"
-        window.runs.shutdown()
+            desk.palette_of_nodes.grab().save(str(self.folder / "search.png"))
+            desk.palette_of_nodes.close()
+        done = desk.runs.over[-1].state == "done"
+        desk.runs.shutdown()
         return 0 if done else 1
 
     def keep(self, name: str) -> None:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nodegraph.errors import GraphError
 from nodegraph.folders import RESOURCES
-from nodegraph.graph import Graph
-from ui import files
 
 if TYPE_CHECKING:
+    from nodegraph.graph import Graph
     from nodegraph.registry import Registry
 
 EXAMPLES: Final = RESOURCES / "examples"
@@ -39,6 +37,9 @@ class Template:
 
 def read_templates(registry: Registry, folder: Path = EXAMPLES) -> list[Template]:
     """All examples, those that run at once first. One that cannot be read is left out; the tests see to it that none is."""
+    from nodegraph.errors import GraphError
+    from ui import files
+
     found = []
     for path in sorted(folder.glob("*.graph")):
         try:

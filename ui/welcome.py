@@ -15,11 +15,11 @@ from nodegraph.folders import Folders
 from nodegraph.node import File
 from ui import theme
 from ui.label import ElidedLabel, IconLabel, Label, button
-from ui.panels.templates import TemplateGrid, _read
-from ui.panels.timeline import cropped
+from ui.panels.templates import TemplateGrid
 from ui.settings import Settings
 from ui.templates import TAGS, Template, read_templates
 from ui.threads import background
+from ui.thumbnails import cropped, read_picture
 
 if TYPE_CHECKING:
     from nodegraph.registry import Registry
@@ -390,7 +390,7 @@ def _facts_of(path: Path) -> tuple[str, QImage | None]:
     image = None
     if picture is not None:
         try:
-            image = _read(picture)
+            image = read_picture(picture, 512)
         except OSError:
             image = None
     return when_words(when), image

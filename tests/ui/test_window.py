@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -43,10 +44,10 @@ def window(qtbot, look, tmp_path):
     tiny.gate.set()
     folders = tiny.folders_in(tmp_path)
     made = MainWindow(Settings(None), folders, tiny.start_runner(folders), Answers())
-    qtbot.addWidget(made, before_close_func=lambda w: (background().drain(), w.runs.shutdown()))
+    qtbot.addWidget(made, before_close_func=lambda w: (background().drain(), w.desk.runs.shutdown()))
     made.resize(1600, 1000)
     made.show()
-    made.studio.set_registry(tiny.registry(folders))
+    made.desk.studio.set_registry(tiny.registry(folders))
     background().drain()
     yield made
     tiny.gate.set()
@@ -57,57 +58,57 @@ def settle(qtbot) -> None:
 
 
 def test_the_first_page_gives_way_to_the_first_graph_and_comes_back_after_the_last(window):
-    assert window.stack.currentWidget() is window._welcome
-    window.new()
+    assert window.stack.currentWidget() is window.welcome
+    window.desk.new()
     assert window.stack.currentWidget() is window.canvases and window.rail.isVisible()
-    window.studio.close(window.document)
-    assert window.stack.currentWidget() is window._welcome and not window.rail.isVisible()
+    window.desk.studio.close(window.desk.document)
+    assert window.stack.currentWidget() is window.welcome and not window.rail.isVisible()
 
 
 def test_tabs_show_the_names_and_a_dot_for_unsaved_work(window):
-    window.studio.add(graph(), title="fox")
-    window.studio.add(graph(), title="owl")
+    window.desk.studio.add(graph(), title="fox")
+    window.desk.studio.add(graph(), title="owl")
     assert [window.tabs.tabText(i) for i in range(window.tabs.count())] == ["fox", "owl"]
-    window.document.edit("Move", lambda g: g.moved(["tone"], 8, 0))
+    window.desk.document.edit("Move", lambda g: g.moved(["tone"], 8, 0))
     assert window.tabs.face(1).dirty and not window.tabs.face(0).dirty
-    window.step_tab(1)
-    assert window.document.title == "fox"
+    window.desk.step_tab(1)
+    assert window.desk.document.title == "fox"
 
 
 def test_undo_in_the_menu_says_what_it_takes_back(window):
-    document = window.studio.add(graph())
+    document = window.desk.studio.add(graph())
     document.edit("Set steps", lambda g: g.with_value("paint", "steps", 9))
-    assert window.actions_.actions["edit.undo"].text() == "Undo set steps"
-    window.actions_.carry_out("edit.undo")
-    assert document.root == graph() and not window.actions_.actions["edit.undo"].isEnabled()
+    assert window.desk.actions_.actions["edit.undo"].text() == "Undo set steps"
+    window.desk.actions_.carry_out("edit.undo")
+    assert document.root == graph() and not window.desk.actions_.actions["edit.undo"].isEnabled()
 
 
 def test_a_run_from_the_window_paints_viewer_queue_and_timeline(window, qtbot):
-    window.studio.add(graph(), title="fox")
-    window.actions_.carry_out("run.run")
-    qtbot.waitUntil(lambda: bool(window.runs.over), timeout=15_000)
-    assert window.runs.over[0].state == "done"
-    assert not window.viewer.view.image.isNull()
-    assert window.timeline.strip._take is window.runs.takes[-1]
+    window.desk.studio.add(graph(), title="fox")
+    window.desk.actions_.carry_out("run.run")
+    qtbot.waitUntil(lambda: bool(window.desk.runs.over), timeout=15_000)
+    assert window.desk.runs.over[0].state == "done"
+    assert not window.desk.viewer.view.image.isNull()
+    assert window.desk.timeline.strip._take is window.desk.runs.takes[-1]
     assert window.top.run.text() == "Run again" and not window.top.stop.isVisible()
 
 
 def test_running_the_selected_node_runs_only_what_leads_to_it(window, qtbot):
-    document = window.studio.add(graph())
+    document = window.desk.studio.add(graph())
     document.select(["paint"])
-    window.run_selected()
-    qtbot.waitUntil(lambda: bool(window.runs.over), timeout=15_000)
+    window.desk.running.run_selected()
+    qtbot.waitUntil(lambda: bool(window.desk.runs.over), timeout=15_000)
     assert document.states["paint"].state == "done" and "end" not in document.states
 
 
 def test_a_failed_run_is_told_in_three_places_and_leads_to_the_node(window, qtbot):
-    document = window.studio.add(graph("test/fail"))
-    window.open_side("problems")
-    window.run()
-    qtbot.waitUntil(lambda: bool(window.runs.over), timeout=15_000)
+    document = window.desk.studio.add(graph("test/fail"))
+    window.desk.rooms.open_side("problems")
+    window.desk.running.run()
+    qtbot.waitUntil(lambda: bool(window.desk.runs.over), timeout=15_000)
     assert document.states["end"].state == "failed"
     assert window.rail.buttons["problems"]._count == 1
-    panel = window.side.page("problems")
+    panel = window.desk.side.page("problems")
     assert isinstance(panel, ProblemsPanel)
     words = [label.text() for label in panel.findChildren(QLabel)]
     assert "The tone is not right" in words and "Choose another one." in words
@@ -117,25 +118,25 @@ def test_a_failed_run_is_told_in_three_places_and_leads_to_the_node(window, qtbo
 
 
 def test_what_is_wrong_with_a_graph_is_told_before_it_runs(window, qtbot):
-    window.studio.add(Graph().with_node(Node("end", "test/show")))
+    window.desk.studio.add(Graph().with_node(Node("end", "test/show")))
     qtbot.waitUntil(lambda: window.rail.buttons["problems"]._count == 1, timeout=5_000)
 
 
 def test_text_from_a_file_is_shown_as_plain_text(window):
     evil = '<img src="file:///etc/passwd"><b>fox</b>'
     hostile = Graph().with_node(Node("tone", "test/tone", title=evil)).with_meta(title=evil, description=evil)
-    window.studio.add(hostile, title=evil)
-    window.document.select(["tone"])
-    window.open_side("outline")
-    window.document.select([])
+    window.desk.studio.add(hostile, title=evil)
+    window.desk.document.select(["tone"])
+    window.desk.rooms.open_side("outline")
+    window.desk.document.select([])
     labels = [label for label in window.findChildren(QLabel) if "fox" in label.text()]
     assert labels and all(label.textFormat() == Qt.TextFormat.PlainText for label in labels)
 
 
 def test_a_link_dropped_on_empty_canvas_finds_nodes_that_take_it_and_links_them(window, qtbot):
-    document = window.studio.add(graph())
-    window._search_node(QPointF(900, 0), PortRef("paint", "grey", "out", "Grey"))
-    palette = window.palette_of_nodes
+    document = window.desk.studio.add(graph())
+    window.desk.search_node(QPointF(900, 0), PortRef("paint", "grey", "out", "Grey"))
+    palette = window.desk.palette_of_nodes
     assert {entry.payload for entry in palette.list.entries if entry.payload} == {"test/paint", "test/show", "test/fail", "test/wait"}
     QTest.keyClicks(palette.field, "fail")
     QTest.keyClick(palette.field, Qt.Key.Key_Return)
@@ -145,36 +146,36 @@ def test_a_link_dropped_on_empty_canvas_finds_nodes_that_take_it_and_links_them(
 
 
 def test_the_command_palette_carries_out_what_it_finds(window):
-    document = window.studio.add(graph())
-    window.palette_of_commands.open()
-    QTest.keyClicks(window.palette_of_commands.field, "select all")
-    QTest.keyClick(window.palette_of_commands.field, Qt.Key.Key_Return)
+    document = window.desk.studio.add(graph())
+    window.desk.palette_of_commands.open()
+    QTest.keyClicks(window.desk.palette_of_commands.field, "select all")
+    QTest.keyClick(window.desk.palette_of_commands.field, Qt.Key.Key_Return)
     assert document.selection == {"tone", "paint", "end"}
 
 
 def test_inspector_edits_are_one_step_and_reset_goes_back_to_the_default(window):
-    document = window.studio.add(graph())
+    document = window.desk.studio.add(graph())
     document.select(["paint"])
     for value in (6, 7, 8):
-        window.inspector.set_value("steps", value, preview=True)
-    window.inspector.set_value("steps", 9)
+        window.desk.inspector.set_value("steps", value, preview=True)
+    window.desk.inspector.set_value("steps", 9)
     assert [step.label for step in document.history.done] == ["Set steps"]
-    window.inspector.reset("steps")
+    window.desk.inspector.reset("steps")
     assert "steps" not in document.graph.nodes["paint"].values
 
 
 def test_several_nodes_of_one_type_are_edited_together(window):
-    document = window.studio.add(graph().with_node(Node("two", "test/tone", {"value": 3})))
+    document = window.desk.studio.add(graph().with_node(Node("two", "test/tone", {"value": 3})))
     document.select(["tone", "two"])
-    assert window.inspector._rows["value"].mixed
-    window.inspector.set_value("value", 50)
+    assert window.desk.inspector._rows["value"].mixed
+    window.desk.inspector.set_value("value", 50)
     assert [document.graph.nodes[name].values["value"] for name in ("tone", "two")] == [50, 50]
 
 
 def test_the_outline_lists_nodes_in_the_order_of_the_run_and_selects_with_the_canvas(window):
-    document = window.studio.add(graph())
-    window.open_side("outline")
-    tree = window.side.page("outline").tree
+    document = window.desk.studio.add(graph())
+    window.desk.rooms.open_side("outline")
+    tree = window.desk.side.page("outline").tree
     assert [tree.topLevelItem(i).text(0) for i in range(tree.topLevelItemCount())] == ["Tone", "Paint", "Show"]
     document.select(["paint"])
     assert [item.text(0) for item in tree.selectedItems()] == ["Paint"]
@@ -184,56 +185,56 @@ def test_the_outline_lists_nodes_in_the_order_of_the_run_and_selects_with_the_ca
 
 
 def test_history_goes_to_any_step(window):
-    document = window.studio.add(graph())
+    document = window.desk.studio.add(graph())
     for value in (1, 2, 3):
         document.edit(f"Set {value}", lambda g, value=value: g.with_value("tone", "value", value))
-    window.open_side("history")
-    window.side.page("history").list.chosen.emit(("at", 1))
+    window.desk.rooms.open_side("history")
+    window.desk.side.page("history").list.chosen.emit(("at", 1))
     assert document.graph.nodes["tone"].values["value"] == 1
-    window.side.page("history").list.chosen.emit(("at", 3))
+    window.desk.side.page("history").list.chosen.emit(("at", 3))
     assert document.graph.nodes["tone"].values["value"] == 3
 
 
 def test_in_a_narrow_window_the_queue_becomes_a_tab_of_the_inspector(window):
-    window.studio.add(graph())
+    window.desk.studio.add(graph())
     window.resize(1300, 900)
-    assert window.inspector_dock.has_page("queue") and not window.queue_dock.isVisible()
+    assert window.desk.inspector_dock.has_page("queue") and not window.desk.queue_dock.isVisible()
     window.resize(1600, 900)
-    assert window.queue_dock.has_page("queue") and window.queue_dock.isVisible()
+    assert window.desk.queue_dock.has_page("queue") and window.desk.queue_dock.isVisible()
 
 
 @pytest.mark.parametrize("space", ["paint", "compare", "browse"])
 def test_every_workspace_opens_and_leads_back(window, space):
-    window.studio.add(graph())
-    window.show_workspace(space)
-    assert not window.viewer_dock.isVisible()
-    window.show_workspace("graph")
-    assert window.viewer_dock.isVisible() and window.stack.currentWidget() is window.canvases
+    window.desk.studio.add(graph())
+    window.desk.rooms.show_workspace(space)
+    assert not window.desk.viewer_dock.isVisible()
+    window.desk.rooms.show_workspace("graph")
+    assert window.desk.viewer_dock.isVisible() and window.stack.currentWidget() is window.canvases
 
 
 def test_keys_can_be_chosen_anew_and_count_at_once(window):
-    window.studio.add(graph())
-    window.set_keys({"edit.undo": ["F9"]})
-    assert window.actions_.actions["edit.undo"].shortcut().toString() == "F9"
-    assert window.views[window.document].keymap.keys("edit.undo") == ("F9",)
+    window.desk.studio.add(graph())
+    window.desk.set_keys({"edit.undo": ["F9"]})
+    assert window.desk.actions_.actions["edit.undo"].shortcut().toString() == "F9"
+    assert window.desk.views[window.desk.document].keymap.keys("edit.undo") == ("F9",)
 
 
 def test_every_panel_can_be_reached_and_says_its_name(window):
-    window.studio.add(graph())
+    window.desk.studio.add(graph())
     for name in ("models", "pictures", "templates", "outline", "history", "problems"):
-        window.open_side(name)
-        assert window.side.isVisible() and window.side.current == name
+        window.desk.rooms.open_side(name)
+        assert window.desk.side.isVisible() and window.desk.side.current == name
         assert window.rail.buttons[name].isChecked() and window.rail.buttons[name].accessibleName()
-    window._rail_pressed("problems")
-    assert not window.side.isVisible()
+    window.desk.rooms.rail_pressed("problems")
+    assert not window.desk.side.isVisible()
 
 
 def test_closing_the_window_with_unsaved_work_asks_and_stays_on_cancel(window):
-    window.studio.add(graph(), saved=False, title="fox")
-    window.studio.questions.unsaved_answer = "cancel"
+    window.desk.studio.add(graph(), saved=False, title="fox")
+    window.desk.studio.questions.unsaved_answer = "cancel"
     assert not window.close() and window.isVisible()
-    assert window.studio.questions.asked == ["unsaved fox"]
-    window.studio.questions.unsaved_answer = "discard"
+    assert window.desk.studio.questions.asked == ["unsaved fox"]
+    window.desk.studio.questions.unsaved_answer = "discard"
 
 
 def big(count: int = 500) -> Graph:
@@ -255,15 +256,15 @@ def test_the_window_never_stands_still_for_long_while_it_loads_runs_and_saves(wi
     probe.start()
     worst = {}
     for name, act, done in (
-        ("open", lambda: window.studio.open(path), lambda: window.document is not None and len(window.document.root.nodes) == 500),
-        ("edit", lambda: window.document.edit("Move", lambda g: g.moved(list(g.nodes)[:200], 8, 8)), lambda: window.document.is_dirty),
-        ("run", window.run, lambda: bool(window.runs.over)),
-        ("save", lambda: window.studio.save(window.document), lambda: not window.document.is_dirty),
+        ("open", lambda: window.desk.studio.open(path), lambda: window.desk.document is not None and len(window.desk.document.root.nodes) == 500),
+        ("edit", lambda: window.desk.document.edit("Move", lambda g: g.moved(list(g.nodes)[:200], 8, 8)), lambda: window.desk.document.is_dirty),
+        ("run", window.desk.running.run, lambda: bool(window.desk.runs.over)),
+        ("save", lambda: window.desk.studio.save(window.desk.document), lambda: not window.desk.document.is_dirty),
     ):
         QTimer.singleShot(0, act)  # as from a menu: a turn of its own
         turns[:] = [time.thread_time()]
         qtbot.waitUntil(lambda done=done: done() and background().pending == 0, timeout=60_000)
-        worst[name] = max(after - before for before, after in zip(turns, turns[1:]))
+        worst[name] = max(after - before for before, after in itertools.pairwise(turns))
     probe.stop()
     assert max(worst.values()) < 0.15, worst
 
@@ -306,13 +307,13 @@ from nodegraph.folders import standard
 app = ui.app.make_app()
 window = ui.app.make_window(standard(), Settings(None))
 window.show()
-window.studio.set_registry(Registry.load())
-window.new()
+window.desk.studio.set_registry(Registry.load())
+window.desk.new()
 from ui.threads import background
 background().drain()
 app.processEvents()
 assert not {"torch", "diffusers", "transformers"} & set(sys.modules), "with nodes"
-print(len(window.studio.registry.specs))
+print(len(window.desk.studio.registry.specs))
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "QT_QPA_PLATFORM": "offscreen", "NODEGRAPH_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -321,19 +322,19 @@ print(len(window.studio.registry.specs))
 
 
 def test_the_window_starts_no_worker_and_opens_no_socket_by_itself(window):
-    assert window.runs._runner is None
+    assert window.desk.runs._runner is None
     import psutil
 
     assert not [c for c in psutil.Process().net_connections() if c.status == "LISTEN"]
 
 
 def test_opening_the_palette_is_quick(window):
-    window.studio.add(graph())
-    window._search_node(QPointF(0, 0), None)
-    window.palette_of_nodes.close()
+    window.desk.studio.add(graph())
+    window.desk.search_node(QPointF(0, 0), None)
+    window.desk.palette_of_nodes.close()
     began = time.perf_counter()
-    window._search_node(QPointF(0, 0), None)
+    window.desk.search_node(QPointF(0, 0), None)
     assert time.perf_counter() - began < 0.25
-    assert window.palette_of_nodes.isVisible()
-    QTest.keyClick(window.palette_of_nodes.field, Qt.Key.Key_Escape)
-    assert not window.palette_of_nodes.isVisible()
+    assert window.desk.palette_of_nodes.isVisible()
+    QTest.keyClick(window.desk.palette_of_nodes.field, Qt.Key.Key_Escape)
+    assert not window.desk.palette_of_nodes.isVisible()

@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, QPoint, QRectF, QSize, Qt, QTimer, QUrl, Signal
-from PySide6.QtGui import QImage, QImageReader, QPainter, QPainterPath, QPen, QPixmap
+from PySide6.QtGui import QImage, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QAbstractItemView, QListView, QMenu, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QVBoxLayout, QWidget
 
 from nodegraph.folders import IMAGE_SUFFIXES, Folders
 from ui import theme
 from ui.label import Label
-from ui.panels.timeline import cropped
 from ui.threads import background
+from ui.thumbnails import thumbnail
 
 SHOWN = 600
 Index = QModelIndex | QPersistentModelIndex
@@ -199,24 +199,3 @@ def newest_pictures(folder: Path, limit: int = SHOWN) -> list[Path]:
             except OSError:
                 continue
     return [path for _, path in sorted(found, reverse=True)[:limit]]
-
-
-def thumbnail(path: Path, side: int) -> QImage:
-    """The middle of a picture as a square of `side` px; 0 gives it whole.
-
-    Raises:
-        OSError: It cannot be read, or claims to be larger than 256 megapixels.
-    """
-    reader = QImageReader(str(path))
-    reader.setAutoTransform(True)
-    size = reader.size()
-    if size.isValid() and size.width() * size.height() > 2**28:
-        raise OSError(f"'{path.name}' is too large to be shown.")
-    if side and size.isValid():
-        scale = 2 * side / max(1, min(size.width(), size.height()))
-        if scale < 1:
-            reader.setScaledSize(QSize(max(1, round(size.width() * scale)), max(1, round(size.height() * scale))))
-    image = reader.read()
-    if image.isNull():
-        raise OSError(reader.errorString())
-    return cropped(image, QSize(2 * side, 2 * side)) if side else image

@@ -12,8 +12,8 @@ from ui import theme
 from ui.jobs import Job, Picture
 from ui.label import Label
 from ui.panels.palette import seconds_words
-from ui.panels.timeline import cropped
 from ui.runs import Runs
+from ui.thumbnails import cropped
 
 CARD = 56
 

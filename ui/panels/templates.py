@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
@@ -11,9 +10,9 @@ from PySide6.QtGui import QImage, QKeyEvent, QMouseEvent, QPainter, QPainterPath
 from PySide6.QtWidgets import QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from ui import theme
-from ui.panels.timeline import cropped
 from ui.templates import Template, read_templates
 from ui.threads import background
+from ui.thumbnails import cropped, read_picture
 
 if TYPE_CHECKING:
     from nodegraph.registry import Registry
@@ -39,7 +38,7 @@ class TemplateCard(QWidget):
         self.setToolTip(template.about)
         if template.picture is not None:
             path = template.picture
-            background().run(lambda: _read(path), self._show, lambda _error: None)
+            background().run(lambda: read_picture(path, 1024), self._show, lambda _error: None)
 
     def _show(self, image: QImage) -> None:
         self._image = image
@@ -209,17 +208,3 @@ class TemplatesPanel(QWidget):
 
     def set_registry(self, registry: Registry) -> None:
         background().run(lambda: read_templates(registry), self.grid.show_templates)
-
-
-def _read(path: Path) -> QImage:
-    from PySide6.QtGui import QImageReader
-
-    reader = QImageReader(str(path))
-    reader.setAutoTransform(True)
-    size = reader.size()
-    if size.isValid() and max(size.width(), size.height()) > 1024:
-        reader.setScaledSize(size.scaled(1024, 1024, Qt.AspectRatioMode.KeepAspectRatio))
-    image = reader.read()
-    if image.isNull():
-        raise OSError(reader.errorString())
-    return image

@@ -1,0 +1,50 @@
+"""Pictures brought down to the size they are shown at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QImage, QImageReader
+
+MOST_PIXELS = 2**28
+
+
+def cropped(image: QImage, size: QSize) -> QImage:
+    """The middle of a picture, filling `size`."""
+    scaled = image.scaled(size, Qt.AspectRatioMode.KeepAspectRatioByExpanding, Qt.TransformationMode.SmoothTransformation)
+    return scaled.copy((scaled.width() - size.width()) // 2, (scaled.height() - size.height()) // 2, size.width(), size.height())
+
+
+def read_picture(path: Path, most: int = 0) -> QImage:
+    """A picture file, its longer side at most `most` px (0: as it is). May be called in any thread.
+
+    Raises:
+        OSError: It cannot be read, or claims to have more than 256 megapixels.
+    """
+    reader = QImageReader(str(path))
+    reader.setAutoTransform(True)
+    size = reader.size()
+    if size.isValid() and size.width() * size.height() > MOST_PIXELS:
+        raise OSError(f"'{path.name}' is too large to be shown.")
+    if most and size.isValid() and max(size.width(), size.height()) > most:
+        reader.setScaledSize(size.scaled(most, most, Qt.AspectRatioMode.KeepAspectRatio))
+    image = reader.read()
+    if image.isNull():
+        raise OSError(reader.errorString())
+    return image
+
+
+def thumbnail(path: Path, side: int) -> QImage:
+    """The middle of a picture as a square of twice `side` px, for sharp screens; 0 gives it whole.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if not side:
+        return read_picture(path)
+    reader = QImageReader(str(path))
+    size = reader.size()
+    shorter = min(size.width(), size.height()) if size.isValid() else 0
+    most = round(2 * side * max(size.width(), size.height()) / shorter) if shorter > 2 * side else 0
+    return cropped(read_picture(path, most), QSize(2 * side, 2 * side))
