@@ -112,21 +112,21 @@ def sample(
         start = None
         if variation > 0:
             start = noises.variation(samples.shape, seed, variation_seed, variation)
-        told = [_conds(c, family, size) if c is not None else [] for c in (positive, negative)]
+        said = {"cond": positive, "uncond": negative, **dict(roles)}
+        told = {role: [] if c is None else _conds(c, family, size) for role, c in said.items()}
+        if denoiser.handle.variant == "unclip":
+            told = {role: _with_labels(conds, told["cond"]) for role, conds in told.items()}
         if denoiser.image_prompts:
-            told = [_with_pictures(conds, denoiser, is_shown) for conds, is_shown in zip(told, (True, False), strict=True)]
-        further = {role: _conds(c, family, size) for role, c in roles}
-        if denoiser.image_prompts:
-            further = {role: _with_pictures(conds, denoiser, False) for role, conds in further.items()}
+            told = {role: _with_pictures(conds, denoiser, role == "cond") for role, conds in told.items()}
         show = previewer(denoiser.handle.source.path, family.latent)
         last = latent
         kept = _Kept(ctx)
         done = 0
         for step in draw(
             family,
-            told[0],
+            told["cond"],
             samples,
-            told[1],
+            told["uncond"],
             seed=seed,
             steps=steps,
             sampler=sampler,
@@ -144,7 +144,7 @@ def sample(
             soft_mask=soft_mask,
             controls=controls,
             rule=_rule(denoiser, guidance if negative is not None else 1.0),
-            prompts=further,
+            prompts={role: told[role] for role, _ in roles},
             model_key=repr((denoiser.handle, denoiser.shift, *([denoiser.timesteps] if denoiser.timesteps else []))),
             load=kept.load,
             save=kept.save,
@@ -269,6 +269,7 @@ def _conds(conditioning: Conditioning, family: Any, size: tuple[int, int]) -> li
     for part in conditioning.parts:
         extra = dict(part.extra)
         told: Mapping[str, Any] = extra.pop("sdxl", {})
+        extra.pop("unclip", None)  # what its class labels were made of
         cond = Cond(part.embeds, part.pooled, extra, _region(part, size), part.span, part.weight, part.clock)  # type: ignore[arg-type]
         if "time_ids" not in extra:
             height, width = told.get("size", size)
@@ -296,6 +297,16 @@ def _with_pictures(conds: list[Any], denoiser: Denoiser, is_shown: bool) -> list
     if any(mask is not None for mask in masks):
         extra["ip_masks"] = [torch.ones(1, 1, 64, 64) if mask is None else mask for mask in masks]
     return [replace(cond, extra={**cond.extra, **extra}) for cond in conds]
+
+
+def _with_labels(conds: list[Any], positive: list[Any]) -> list[Any]:
+    """The conditionings of an unCLIP model, with zeros for those that were shown no picture."""
+    import torch
+
+    shown = next((cond.extra["class_labels"] for cond in positive if "class_labels" in cond.extra), None)
+    if shown is None:
+        raise GraphError("An unCLIP model paints from a picture. Put 'unCLIP picture' behind the positive prompt.", input="positive")
+    return [cond if "class_labels" in cond.extra else replace(cond, extra={**cond.extra, "class_labels": torch.zeros_like(shown)}) for cond in conds]
 
 
 def _region(part: Part, size: tuple[int, int]) -> "Tensor | None":
