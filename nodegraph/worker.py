@@ -123,6 +123,7 @@ class Worker:
         self.stops: dict[str, threading.Event] = {}
         self.closing = threading.Event()
         self.finished = threading.Event()
+        self.loading = threading.Lock()
         self.warming = threading.Thread(target=self._warm_up, name="warm", daemon=True)
 
     def serve(self) -> None:
@@ -182,8 +183,8 @@ class Worker:
 
     def _run(self, run: Run) -> None:
         stop = self.stops[run.job]
-        if self.warming.is_alive():
-            self.warming.join()  # two threads that import the same packages can meet half-made modules
+        while self.warming.is_alive() and not stop.is_set():
+            self.warming.join(0.05)  # two threads that import the same packages can meet half-made modules
         if self.closing.is_set():
             return
         try:
@@ -197,9 +198,10 @@ class Worker:
         self._tell_memory()
 
     def _loaded(self) -> tuple[Registry, Cache]:
-        if self.registry is None or self.cache is None:
-            self.registry, self.cache = self.load()
-        return self.registry, self.cache
+        with self.loading:
+            if self.registry is None or self.cache is None:
+                self.registry, self.cache = self.load()
+            return self.registry, self.cache
 
     def _warm_up(self) -> None:
         """Begin with what takes longest while the artist still looks at the graph: torch, and a pack's function `warm_up`.
