@@ -174,11 +174,20 @@ class NodeItem(CachedItem):
             self._set_bounds()
             self.changed()
         elif self.anatomy.preview is not None and not self.anatomy.folded:
-            x, y, width, height = self.anatomy.preview
-            self.update(QRectF(x, y, width, height))
-            self.update(QRectF(0, 0, self.anatomy.width, HEADER + 2))
+            if run.preview is not before.preview or run.done != before.done:
+                self.update(QRectF(*self.anatomy.preview))
+            self.update(self._header_core())
         else:
-            self.update(QRectF(0, 0, self.anatomy.width, HEADER + 2))
+            self.update(self._header_core())
+
+    def _header_core(self) -> QRectF:
+        """The part of the header that changes during a run, without the round corners that show what lies behind."""
+        return QRectF(5, 10, self.anatomy.width - 10, HEADER - 8)
+
+    def covers(self, area: QRectF) -> bool:
+        """Whether nothing behind this node can be seen in an area."""
+        core = QRectF(self._x + 3, self._y + 4, self.anatomy.width - 6, self.anatomy.height - 8)
+        return core.contains(area) and self.look.mode == "on" and not self.anatomy.is_dot and not self.anatomy.folded
 
     def select(self, selected: bool) -> None:
         if selected != self.selected:
@@ -220,9 +229,10 @@ class NodeItem(CachedItem):
         if running and rim:
             patch("halo", theme.name, scale_step(scale)).paint(painter, box)
         self.blit_still(painter, theme, transform, scale, detail)
-        if look.anatomy.preview is not None and not look.anatomy.folded:
+        area = scene.area
+        if look.anatomy.preview is not None and not look.anatomy.folded and area.bottom() >= self._y + look.anatomy.preview[1]:
             self._paint_preview(painter, theme, transform, scale, detail)
-        if running:
+        if running and area.top() <= self._y + HEADER + 2:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             paint_progress(painter, theme, look.anatomy, look.run)
             if detail:

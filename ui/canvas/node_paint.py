@@ -412,6 +412,19 @@ def paint_progress(painter: QPainter, theme: Theme, made: Anatomy, run: RunState
     painter.fillRect(QRectF(inset, y, width * min(1.0, share), 3), theme.color("state.live"))
 
 
+@lru_cache(maxsize=64)
+def _foot_shape(width: float) -> QPainterPath:
+    """The lowest 34 px of a preview with its two round corners; (0, 0) is the lower left."""
+    path = QPainterPath(QPointF(0, -34))
+    path.lineTo(width, -34)
+    path.lineTo(width, -6)
+    path.arcTo(QRectF(width - 12, -12, 12, 12), 0, -90)
+    path.lineTo(6, 0)
+    path.arcTo(QRectF(0, -12, 12, 12), 270, -90)
+    path.closeSubpath()
+    return path
+
+
 def paint_ticks(painter: QPainter, theme: Theme, rect: QRectF, run: RunState) -> None:
     """On the preview's foot: the step, sigma, and one tick per step."""
     x, bottom, width = rect.x(), rect.bottom(), rect.width()
@@ -421,13 +434,9 @@ def paint_ticks(painter: QPainter, theme: Theme, rect: QRectF, run: RunState) ->
     clear.setAlpha(0)
     shade.setColorAt(0, clear)
     shade.setColorAt(1, plate)
-    foot = QPainterPath()
-    foot.addRoundedRect(rect, 6, 6)
-    cut = QPainterPath()
-    cut.addRect(QRectF(x, bottom - 34, width, 34))
     painter.setPen(NO_PEN)
     painter.setBrush(shade)
-    painter.drawPath(foot.intersected(cut))
+    painter.drawPath(_foot_shape(round(width, 2)).translated(x, bottom))
     total = run.total
     if 0 < total <= width / 3:
         gap = 1.5 if total <= 40 else 0.75

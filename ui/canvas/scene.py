@@ -392,6 +392,12 @@ class GraphScene(QObject):
         """Everything that touches an area of the canvas, from the back to the front."""
         zoom = transform.m11()
         self.area = area
+        cover = self._cover(area)
+        if cover is not None:  # as at each preview tick
+            self._paint_item(painter, cover, transform)
+            painter.setWorldTransform(transform)
+            self.overlay.paint_at(painter, zoom)
+            return
         behind: list[Item] = [group for group in self.groups.values() if group.visible]
         notes: list[Item] = [note for note in self.notes.values() if note.visible]
         behind = [item for item in (*behind, *notes) if _touches(item, area)]
@@ -409,6 +415,15 @@ class GraphScene(QObject):
             self._paint_item(painter, item, transform)
         painter.setWorldTransform(transform)
         self.overlay.paint_at(painter, zoom)
+
+    def _cover(self, area: QRectF) -> NodeItem | None:
+        """The topmost node of an area, if it hides all else there."""
+        found = [item for item in self.nodes_within(area) if item.rect().intersects(area)]
+        top = max(found, key=lambda item: (item.z, self._numbers[item.node.id]), default=None)
+        return top if top is not None and top.covers(area) else None
+
+    def covered(self, area: QRectF) -> bool:
+        return self._cover(area) is not None
 
     @staticmethod
     def _paint_item(painter: QPainter, item: Item, transform: QTransform) -> None:

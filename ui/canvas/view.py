@@ -370,10 +370,12 @@ class GraphView(QGraphicsView):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         zoom = transform.m11()
         dots = self.show_grid and not (self._scene.zooming and zoom < 0.5)
-        painter.fillRect(part, self.theme.color("surface.canvas"))
-        if dots:
-            self._paint_dots(painter, part, transform, zoom)
-        self._scene.paint(painter, transform.inverted()[0].mapRect(part), transform)
+        area = transform.inverted()[0].mapRect(part)
+        if not self._scene.covered(area):
+            painter.fillRect(part, self.theme.color("surface.canvas"))
+            if dots:
+                self._paint_dots(painter, part, transform, zoom)
+        self._scene.paint(painter, area, transform)
         painter.resetTransform()
 
     def _paint_floating(self, event: QPaintEvent) -> None:
