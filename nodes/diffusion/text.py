@@ -57,7 +57,7 @@ def encode(
     conds = []
     with torch.inference_mode():
         for part, said in parse(text, steps, seed):
-            cond = encode_pieces(model, said, weighting)
+            cond = sentence(model, part.text) if _family(model) in SENTENCE_FAMILIES else encode_pieces(model, said, weighting)
             conds.append(replace(cond, span=(part.start, part.end)))
     done = tuple(_detached(cond) for cond in conds)
     return done if size is None else tuple(with_size(cond, *size, family=_family(model)) for cond in done)
@@ -161,6 +161,41 @@ def _flux1(run: Runner, model: Model) -> Cond:
 FAMILY_RULES: dict[str, Callable[[Runner, Model], Cond]] = {
     "sd1": _sd1, "sd2": _sd2, "sdxl": _sdxl, "sdxl-refiner": _refiner, "sd3": _sd3, "flux1": _flux1,
 }  # fmt: skip
+
+
+# --- language models as encoders ---------------------------------------------------------------------------------------------
+
+SENTENCE_FAMILIES = ("flux2",)  # read whole sentences: parentheses are plain text
+FLUX2_LENGTH = 512
+MISTRAL_SYSTEM = (
+    "You are an AI that reasons about image descriptions. You give structured responses focusing on object relationships, object\n"
+    "attribution and actions without speculation."
+)  # what FLUX.2 was trained with; it must not be changed
+
+
+def sentence(model: Model, text: str) -> Cond:
+    """FLUX.2: three hidden layers of a chat model side by side, [1, 512, 3 width] (Qwen 3 for the small "klein" models, else Mistral 3).
+
+    The prompt is plain text; what goes beyond 512 tokens with the chat's own words is cut off, as these models take no more.
+    """
+    encoder, tokenizer = model.module, model.tokenizers[0]
+    is_qwen = str(encoder.config.model_type).startswith("qwen")
+    layers = (9, 18, 27) if is_qwen else (10, 20, 30)
+    text = text.replace("\\(", "(").replace("\\)", ")")
+    if is_qwen:
+        chat = [{"role": "user", "content": text}]
+    else:
+        told = [("system", MISTRAL_SYSTEM), ("user", text.replace("[IMG]", ""))]
+        chat = [{"role": role, "content": [{"type": "text", "text": words}]} for role, words in told]  # type: ignore[dict-item]
+    said = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=is_qwen, enable_thinking=False)
+    read = tokenizer(said, return_tensors="pt", padding="max_length", truncation=True, max_length=FLUX2_LENGTH, add_special_tokens=is_qwen)
+    read = {name: read[name].to(encoder.device) for name in ("input_ids", "attention_mask")}
+    states = encoder(**read, output_hidden_states=True, use_cache=False).hidden_states
+    if len(states) <= layers[-1]:
+        raise GraphError(
+            f"This text encoder has {len(states) - 1} layers, but FLUX.2 reads its layer {layers[-1]}. Load the one that belongs to the model."
+        )
+    return Cond(torch.cat([states[k] for k in layers], -1))
 
 
 # --- one encoder ---------------------------------------------------------------------------------------------------------

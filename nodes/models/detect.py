@@ -120,6 +120,8 @@ def inspect_component(folder: Path) -> Report:
             else {768: "clip_l", 1024: "open_clip_h", 1280: "clip_g"}.get(int(config.get("hidden_size") or 0), "clip_l")
         )
         return Report("text_encoder", layout="hf", slot=slot, words=f"a text encoder ({name})")
+    if name.endswith(("ForCausalLM", "ForConditionalGeneration")):
+        return Report("text_encoder", layout="hf", slot="llm", words=f"a language model ({name})")
     if name.startswith("CLIPVisionModel"):
         return Report("clip-vision", layout="hf", words="a CLIP image encoder")
     return replace(UNKNOWN, words=f"a folder with a {name or 'nameless'} model, which is not known here")

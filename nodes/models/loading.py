@@ -148,6 +148,8 @@ def text_encoder(source: Source, slot: Slot, family: str, dtype: torch.dtype) ->
     """One text encoder, from a folder, a checkpoint or a file."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
+    if slot.name == "llm":
+        return _language_model(source, dtype)
     if source.layout == "folder":
         config, state = read_config(Path(source.path) / "config.json"), weights.read_source(source)
     else:
@@ -158,8 +160,6 @@ def text_encoder(source: Source, slot: Slot, family: str, dtype: torch.dtype) ->
         config = text_config(slot, family, state, source.name) | _said(source, slot.name)
     if slot.name == "t5":
         return _assemble(T5EncoderModel, T5Config(**_known(config)), weights.t5(state), dtype, source.name)
-    if not slot.model:
-        raise GraphError(f"The text encoder '{source.name}' is a language model; load it from its folder.")
     model = CLIPTextModelWithProjection if slot.model == "CLIPTextModelWithProjection" else CLIPTextModel
     expects_prefix = model is CLIPTextModelWithProjection
     ready = weights.clip(state, expects_prefix)
@@ -172,6 +172,29 @@ def _known(config: Config) -> Config:
         for name, value in config.items()
         if name not in (*_NOT_ARGUMENTS, "architectures", "torch_dtype", "dtype", "model_type", "transformers_version")
     }
+
+
+def _language_model(source: Source, dtype: torch.dtype) -> nn.Module:
+    """A language model as text encoder, from its transformers folder (these come in shards, which transformers puts together)."""
+    import transformers
+
+    folder = Path(source.path)
+    if source.layout != "folder":
+        raise GraphError(
+            f"The text encoder '{source.name}' is a language model. Load it from its folder, which has its tokenizer beside it."
+        )
+    weights.files_of(folder)  # words for a folder with pickles or without weights
+    name = next(iter(read_config(folder / "config.json").get("architectures") or [""]))
+    model = getattr(transformers, name, None)
+    if not (isinstance(model, type) and issubclass(model, transformers.PreTrainedModel)):
+        raise GraphError(f"The text encoder '{folder.name}' asks for a model class '{name}', which is not known here.")
+    try:
+        module: nn.Module = model.from_pretrained(
+            str(folder), dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise GraphError(f"The text encoder in '{folder}' cannot be loaded: {error}") from None
+    return module.requires_grad_(False).eval()
 
 
 def text_config(slot: Slot, family: str, state: State, label: str) -> Config:

@@ -28,7 +28,9 @@ def statistics(handle: DenoiserHandle) -> tuple[Tensor, Tensor]:
     elif source.layout == "checkpoint":
         file, names = Path(source.path), IN_FILE
     else:
-        raise GraphError(f"'{source.name}' is only the network of an unCLIP model. Load the whole checkpoint, which also holds its image statistics.")
+        raise GraphError(
+            f"'{source.name}' is only the network of an unCLIP model. Load the whole checkpoint, which also holds its image statistics."
+        )
     found = weights.read(file, names)
     if set(found) != set(names):
         raise GraphError(f"'{file.name}' does not hold the image statistics of an unCLIP model. Get the complete checkpoint.")

@@ -122,6 +122,57 @@ def test_flux_equals_diffusers():
     assert torch.equal(cond.embeds, embeds) and torch.equal(cond.pooled, pooled)
 
 
+def qwen_folder(folder, layers=28):
+    """A tiny Qwen 3 with a word-level tokenizer and a chat template, as FLUX.2 klein ships them."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    config = Qwen3Config(
+        vocab_size=40,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+    )
+    tiny.randomised(Qwen3ForCausalLM(config), 3).save_pretrained(folder / "text_encoder")
+    tokenizer = t5_tokenizer()
+    tokenizer.chat_template = (
+        "{% for m in messages %}<unk> {{ m.role }} {{ m.content }} {% endfor %}{% if add_generation_prompt %}<unk> {% endif %}"
+    )
+    tokenizer.save_pretrained(folder / "tokenizer")
+    return folder
+
+
+def test_flux2_equals_diffusers_and_reads_parentheses_as_text(tmp_path):
+    from diffusers import Flux2KleinPipeline
+
+    from nodes.models.memory import ModelMemory
+    from nodes.models.opening import open_text_encoder
+
+    handle = open_text_encoder([qwen_folder(tmp_path) / "text_encoder"], "flux2")
+    with ModelMemory().use(handle) as loaded, torch.inference_mode():
+        theirs = Flux2KleinPipeline._get_qwen3_prompt_embeds(loaded.module, loaded.tokenizers[0], "a horse (on mars)")
+        assert torch.equal(one(loaded, "a horse (on mars)").embeds, theirs)
+        assert theirs.shape == (1, 512, 48)
+        assert [cond.span for cond in text.encode(loaded, "a [horse:astronaut:0.5]")] == [(0, 0.5), (0.5, 1)]
+
+
+def test_a_language_model_that_is_too_short_is_refused(tmp_path):
+    from nodes.models.memory import ModelMemory
+    from nodes.models.opening import open_text_encoder
+
+    handle = open_text_encoder([qwen_folder(tmp_path, layers=2) / "text_encoder"], "flux2")
+    with ModelMemory().use(handle) as loaded, pytest.raises(GraphError, match="has 2 layers, but FLUX.2 reads its layer 27"):
+        text.encode(loaded, "a horse")
+
+
+def test_the_system_message_of_flux2_is_the_one_it_was_trained_with():
+    from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
+
+    assert text.MISTRAL_SYSTEM == SYSTEM_MESSAGE
+
+
 def states(encoder, ids):
     with torch.inference_mode():
         return encoder(torch.tensor([ids]), output_hidden_states=True)
