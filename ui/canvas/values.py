@@ -120,6 +120,11 @@ CHOICE_WORDS: Final[Mapping[str, str]] = {
     "lms": "LMS",
     "unipc": "UniPC",
     "cfg": "CFG",
+    "png": "PNG",
+    "jpg": "JPEG",
+    "jpeg": "JPEG",
+    "webp": "WebP",
+    "tiff": "TIFF",
     "sgm_uniform": "SGM uniform",
 }
 

@@ -29,7 +29,9 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QGraphicsView, QWidget
 
 from nodegraph.errors import GraphError
+from nodegraph.folders import IMAGE_SUFFIXES
 from nodegraph.graph import Graph, Link, Node
+from nodegraph.spec import Input
 from ui import theme as themes
 from ui.actions import Keymap
 from ui.canvas import edits
@@ -722,9 +724,22 @@ class GraphView(QGraphicsView):
                 event.acceptProposedAction()
         elif mime.hasUrls():
             paths = [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]
-            if paths:
+            if len(paths) == 1 and self._drop_on_node(paths[0], place):
+                event.acceptProposedAction()
+            elif paths:
                 self.files_dropped.emit(paths, place)
                 event.acceptProposedAction()
+
+    def _drop_on_node(self, path: Path, place: QPointF) -> bool:
+        """A file dropped on a node goes into its first file input of that kind, unless a link feeds it."""
+        item = self._scene.node_at(place.x(), place.y())
+        if item is None:
+            return False
+        fed = {link.input for link in self.document.graph.incoming.get(item.node.id, ())}
+        port = next((p for p in item.spec.inputs if p.name not in fed and path.suffix.lower() in _suffixes(p)), None)
+        if port is None:
+            return False
+        return self.edit(f"Change {port.label}", lambda graph: graph.with_value(item.node.id, port.name, path.as_posix()))
 
     def cursor_place(self) -> QPointF:
         """Where the pointer is on the canvas; the middle of the view when it is elsewhere."""
@@ -741,6 +756,13 @@ class GraphView(QGraphicsView):
     def target_at(self, place: QPointF) -> Target:
         """What lies under a place of the view (px)."""
         return self._scene.hit(self.mapToScene(place.toPoint()), self.zoom)
+
+
+def _suffixes(port: Input) -> tuple[str, ...]:
+    """What kinds of files an input takes."""
+    if port.file is None:
+        return ()
+    return port.file.suffixes or (IMAGE_SUFFIXES if port.file.folder == "input" else ())
 
 
 NODE_MIME = "application/x-nodegraph-node"

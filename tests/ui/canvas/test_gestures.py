@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, QPointF, Qt
+from dataclasses import replace
+from pathlib import Path
+
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
 
 from nodegraph.graph import REROUTE, Group, Link, Node
-from tests.ui.canvas.conftest import ALT, CTRL, MIDDLE, NONE, RIGHT, SHIFT, Hand
+from nodegraph.node import File
+from nodegraph.spec import Input
+from tests.ui.canvas.conftest import ALT, CTRL, MIDDLE, NONE, RIGHT, SHIFT, SPECS, Hand
 from ui.canvas.view import GraphView
 from ui.document import Document
 
@@ -315,3 +321,16 @@ def test_a_right_click_opens_the_menu_of_what_it_hits(document: Document, hand: 
     hand.click(QPointF(100, 560), RIGHT)
     assert [(target.kind, target.id) for target in menus] == [("node", "save"), ("canvas", "")]  # type: ignore[attr-defined]
     assert document.selection == {"save"}
+
+
+def test_a_file_dropped_on_a_node_goes_into_its_file_input_and_elsewhere_to_the_shell(document: Document, hand: Hand, view: GraphView, tmp_path: Path) -> None:
+    shell: list[object] = []
+    view.files_dropped.connect(lambda paths, place: shell.append(paths))
+    loader = replace(SPECS["loaders/model"], inputs=(Input("file", "path", default="", markers=(File("checkpoints", (".safetensors",)),)),))
+    document.set_library({**SPECS, "loaders/model": loader})
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(tmp_path / "x.safetensors"))])
+    for place in (hand.title("model"), QPointF(100, 560)):
+        view.dropEvent(QDropEvent(QPointF(hand.at(place)), Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, NONE))
+    assert document.graph.nodes["model"].values["file"] == (tmp_path / "x.safetensors").as_posix()
+    assert shell == [[tmp_path / "x.safetensors"]]
