@@ -175,7 +175,7 @@ def badge_words(look: Look) -> tuple[str, str, str, str]:
     if run.state == "failed":
         return "failed", "state.bad", "circle-alert", "state.bad"
     if run.state == "queued":
-        return ("next" if run.place == 1 else f"{run.place}." if run.place else "queued"), "text.secondary", "clock", "text.tertiary"
+        return ("next" if run.place == 1 else "queued"), "text.secondary", "clock", "text.tertiary"
     took = seconds_text(run.seconds) if run.seconds is not None and run.seconds >= 0.05 else ""
     if run.state == "cached":
         return run.note or took, "text.secondary", "zap", "state.cached"
