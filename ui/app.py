@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import threading
@@ -76,11 +77,11 @@ def make_window(folders: Folders, settings: Any) -> MainWindow:
 
 def start(window: MainWindow, paths: Sequence[Path]) -> None:
     """After the first paint: find the nodes, open the files, offer what a crash left."""
-    from PySide6.QtCore import QTimer
+    from PySide6.QtCore import QEvent, QObject, QTimer
 
     def after_paint() -> None:
         desk = window.desk
-        desk.studio.load_registry()
+        desk.studio.load_registry(gc.freeze)  # what lives as long as the program need not be looked at again by the collector
         for path in paths:
             desk.studio.open(path)
         desk.studio.offer_recovery()
@@ -89,7 +90,16 @@ def start(window: MainWindow, paths: Sequence[Path]) -> None:
         if not paths and not window.settings.get("show_welcome"):
             desk.new()
 
-    QTimer.singleShot(0, after_paint)
+    class FirstPaint(QObject):
+        """Calls once the first page has been painted."""
+
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+            if event.type() == QEvent.Type.Paint:
+                watched.removeEventFilter(self)
+                QTimer.singleShot(0, after_paint)
+            return False
+
+    window.welcome.installEventFilter(FirstPaint(window))
 
 
 def mend_streams() -> None:

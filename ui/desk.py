@@ -154,6 +154,7 @@ class Desk(QObject):
         studio.added.connect(self._document_added)
         studio.removed.connect(self._document_removed)
         studio.current_changed.connect(self._current_changed)
+        studio.opening.connect(lambda begun: self.rooms.show_welcome(not begun and self.document is None))
         studio.registry_changed.connect(self._registry_changed)
         studio.notice.connect(self.window.notices.show_notice)
         studio.notice_gone.connect(self.window.notices.take_back)

@@ -32,6 +32,7 @@ class Studio(QObject):
     removed = Signal(object)  # Document
     current_changed = Signal()
     registry_changed = Signal()
+    opening = Signal(bool)  # a file is being read; False: nothing came of it
     notice = Signal(object)  # Notice
     notice_gone = Signal(str)  # key
     saving = Signal(object)  # Document
@@ -155,10 +156,12 @@ class Studio(QObject):
                 if self.questions.newer(str(error)):
                     self.open(path, done, newer=True)
                 return
+            self.opening.emit(False)
             if not path.exists():
                 self.settings.forget_recent(path)
             self._offer_backup(path, error)
 
+        self.opening.emit(True)
         self.when_ready(lambda: background().run(lambda: files.read(path, self.registry, newer), shown, failed) and None)
 
     def _offer_backup(self, path: Path, error: Exception) -> None:
@@ -184,7 +187,12 @@ class Studio(QObject):
         def shown(opened: files.Opened) -> None:
             self.add(opened.graph, None, title, saved=True)
 
-        self.when_ready(lambda: background().run(lambda: files.read(path, self.registry), shown, lambda error: self.notice.emit(Notice(str(error), "error"))) and None)
+        def failed(error: Exception) -> None:
+            self.opening.emit(False)
+            self.notice.emit(Notice(str(error), "error"))
+
+        self.opening.emit(True)
+        self.when_ready(lambda: background().run(lambda: files.read(path, self.registry), shown, failed) and None)
 
     # -- saving
 
