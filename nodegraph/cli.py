@@ -216,6 +216,33 @@ def cache(clear: Annotated[bool, typer.Option("--clear", help="Delete all kept r
 
 
 @app.command()
+def convert(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pickled weights: .ckpt, .pt, .pth or .bin.")], json_: JsonOption = False
+) -> None:
+    """Write pickled weights anew as .safetensors, each beside the old file, and print the new files.
+
+    Pickles can run code, so nothing here opens them but this command, which reads only their weights.
+    """
+    from nodegraph.errors import GraphError
+    from nodegraph.registry import Registry
+
+    function = Registry.load(plugins=False).functions["loaders/convert"]
+    failed = False
+    for file in files:
+        try:
+            made = str(function(file.absolute()).file)
+        except GraphError as error:
+            failed = True
+            if json_:
+                print(json.dumps({"file": str(file), "error": error.message}))
+            else:
+                console.say(f"error: {console.clean(error.message)}")
+            continue
+        print(json.dumps({"file": str(file), "made": made}) if json_ else made)
+    raise typer.Exit(FAILED if failed else DONE)
+
+
+@app.command()
 def doctor(json_: JsonOption = False) -> None:
     """Look at Python, torch, the graphics card, memory and folders, and say what to do if something is amiss."""
     from nodegraph.doctor import examine

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from nodegraph.node import Advanced, File, GraphError, node
+from nodegraph.node import HEADLESS, Advanced, Context, File, GraphError, node
 from nodes.types import ControlNet, Denoiser, ImageEncoder, IpAdapter, TextEncoder, Vae
 
 WEIGHTS = (".safetensors", ".sft")
+PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 FamilyName = Literal["sd1", "sd2", "sdxl", "sdxl-refiner", "sd3", "flux1", "flux2"]
 
 
@@ -142,3 +143,23 @@ def load_ip_adapter(file: Annotated[Path, File("ipadapter", WEIGHTS)]) -> IpAdap
     from nodes.models.opening import open_ip_adapter
 
     return IpAdapter(open_ip_adapter(file))
+
+
+class Converted(NamedTuple):
+    file: Path
+
+
+@node("loaders/convert", title="Convert checkpoint", sink=True, keywords=("ckpt", "pickle", "safetensors", "pth", "embedding"))
+def convert_checkpoint(file: Annotated[Path, File("checkpoints", PICKLES)], ctx: Context = HEADLESS) -> Converted:
+    """Write a model that is stored as a pickle (.ckpt, .pt, .pth, .bin) anew as .safetensors, beside it. The old file stays.
+
+    A pickle can run code; only its weights are read, and one that holds anything else is refused.
+
+    Args:
+        file: A checkpoint, a LoRA, a VAE, an upscaler or an embedding.
+    """
+    from nodes.models.convert import convert
+
+    made = convert(file)
+    ctx.saved(made)
+    return Converted(made)
