@@ -127,6 +127,7 @@ MOUSE: Final[tuple[tuple[str, str], ...]] = (
     ("Shake a node while dragging", "Take it out of its links"),
     ("Ctrl and right-drag", "Cut links"),
     ("Alt-click a link", "Add a reroute dot"),
+    ("Shift-drag from a dot", "Make a link"),
     ("Alt-drag a node", "Duplicate it"),
     ("Drag on a number", "Scrub: Shift slow, Ctrl fast"),
     ("Double-click a number", "Type a value or a sum such as 512*2"),

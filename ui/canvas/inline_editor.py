@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QObject, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent
-from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit, QWidget
 
 from nodegraph.spec import REQUIRED
 from ui import theme as themes
@@ -180,6 +180,11 @@ class InlineEditor(QObject):
         widget.deleteLater()
         if focused or widget.hasFocus():
             self.view.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def has_focus(self) -> bool:
+        """Whether the hands are in the floating editor."""
+        focus = QApplication.focusWidget()
+        return self.widget is not None and focus is not None and (focus is self.widget or self.widget.isAncestorOf(focus))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and self.row is not None:

@@ -675,6 +675,9 @@ class GraphView(QGraphicsView):
         return self.keymap.find(QKeySequence(event.keyCombination().key() | held))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        if self.editor.has_focus():  # a key that the editor did not want must not work on nodes
+            event.ignore()
+            return
         if event.key() == Qt.Key.Key_Escape and self._gesture is not None:
             self._cancel_gesture()
             return

@@ -240,3 +240,16 @@ def test_every_kind_of_node_can_be_added_and_painted(document: Document, view: G
     name = view.add_node(node_type, QPointF(300, 600))
     assert name in view.graph_scene.nodes
     assert not view.render_to_image(1.0).isNull()
+
+
+def test_keys_that_a_field_does_not_want_do_not_work_on_nodes(document: Document, hand: Hand, view: GraphView, qtbot: object) -> None:
+    view.activateWindow()
+    qtbot.waitUntil(view.isActiveWindow)  # type: ignore[attr-defined]
+    document.select(["sample"])
+    hand.double_click(hand.row("sample", "guidance"))
+    line = view.editor.widget.line  # type: ignore[union-attr]
+    assert line.hasFocus()
+    for key, held in ((Key.Key_M, Qt.KeyboardModifier.NoModifier), (Key.Key_D, CTRL), (Key.Key_G, CTRL)):
+        qtbot.keyClick(line, key, held)  # type: ignore[attr-defined]
+    assert document.graph.nodes["sample"].mode == "on"
+    assert len(document.graph.nodes) == 6 and not document.graph.groups
