@@ -100,6 +100,7 @@ def start(window: MainWindow, paths: Sequence[Path]) -> None:
             return False
 
     window.welcome.installEventFilter(FirstPaint(window))
+    window.welcome.setFocus()
 
 
 def mend_streams() -> None:

@@ -33,6 +33,7 @@ class Crumbs(QWidget):
         while self._row.count() > 1:
             item = self._row.takeAt(0)
             if item is not None and item.widget() is not None:
+                item.widget().hide()
                 item.widget().deleteLater()
         way = document.crumbs() if document is not None else []
         self.setVisible(len(way) > 1)

@@ -126,9 +126,11 @@ class Job:
 
     @property
     def share(self) -> float:
-        """How much of it is done, 0 to 1: by nodes, and by steps within the node at work."""
+        """How much of it is done, 0 to 1: by the steps of the node at work, or by nodes where it has none."""
         if self.state == "done":
             return 1.0
+        if self.total > 1:
+            return min(1.0, self.done / self.total)
         whole = max(1, self.nodes)
         inner = self.done / self.total if self.total else 0.0
         return min(1.0, (self.finished + min(1.0, inner)) / whole)

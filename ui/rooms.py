@@ -296,6 +296,10 @@ class Rooms:
         layout = self.window.settings.get("layout")
         self._sized = bool(layout) and self.window.restoreState(QByteArray.fromBase64(layout.encode()), LAYOUT_VERSION)
         self.desk.side.hide()
+        usual = [dock for dock in self.desk.docks if dock is not self.desk.side]
+        self._kept_docks = [dock for dock in usual if not self._sized or not dock.isHidden()]
+        for dock in usual:
+            dock.hide()
         self.show_welcome(True)
         self.fit_width()
 

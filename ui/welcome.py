@@ -126,6 +126,7 @@ class Welcome(QWidget):
     def __init__(self, settings: Settings, folders: Folders, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._settings, self._folders = settings, folders
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._registry: Registry | None = None
         self._tag = "All"
         outer = QVBoxLayout(self)
@@ -267,6 +268,7 @@ class Welcome(QWidget):
         while self._recent.count():
             item = self._recent.takeAt(0)
             if item is not None and item.widget() is not None:
+                item.widget().hide()
                 item.widget().deleteLater()
         paths = self._settings.recent_files()[:5]
         self._recent_head.setVisible(bool(paths))
@@ -287,6 +289,7 @@ class Welcome(QWidget):
         while self._chips.count() > 1:
             item = self._chips.takeAt(0)
             if item is not None and item.widget() is not None:
+                item.widget().hide()
                 item.widget().deleteLater()
         present = {tag for template in templates for tag in template.tags}
         self._made: dict[str, QToolButton] = {}
@@ -327,6 +330,7 @@ class Welcome(QWidget):
         while self._facts.count():
             item = self._facts.takeAt(0)
             if item is not None and item.widget() is not None:
+                item.widget().hide()
                 item.widget().deleteLater()
         import os
 

@@ -271,6 +271,11 @@ class ComparePanel(QWidget):
         column.addLayout(row)
         self.set_mode("wipe")
 
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), theme.current().color("surface.viewer"))
+        painter.end()
+
     def set_mode(self, mode: Mode) -> None:
         for key, made in self._modes.items():
             made.setChecked(key == mode)

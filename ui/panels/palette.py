@@ -289,6 +289,7 @@ class NodePalette(Popup):
         while self._facts.count():
             item = self._facts.takeAt(0)
             if item is not None and item.widget() is not None:
+                item.widget().hide()
                 item.widget().deleteLater()
         if spec is None:
             return

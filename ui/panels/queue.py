@@ -270,6 +270,7 @@ class QueuePanel(QWidget):
             sections = [("Now", "", [runs.current] if runs.current else []), (next_words, total, list(runs.waiting))]
         for head in self._heads:
             self._column.removeWidget(head)
+            head.hide()
             head.deleteLater()
         self._heads = []
         wanted = {job.id for _, _, jobs in sections for job in jobs}
@@ -331,6 +332,7 @@ class QueuePanel(QWidget):
         if [thumb.picture for thumb in self._thumbs] != shown:
             for thumb in self._thumbs:
                 self._grid.removeWidget(thumb)
+                thumb.hide()
                 thumb.deleteLater()
             self._thumbs = []
             for number, picture in enumerate(shown):

@@ -14,7 +14,7 @@ from ui.thumbnails import cropped
 
 SIDE = 12
 GAP = 4
-LEAST_WIDTH = 60
+LEAST_WIDTH = 44
 PLAY_MS = 90
 
 
@@ -49,6 +49,10 @@ class Strip(QWidget):
         if take is not self._take:
             self._take, self._at, self._scroll = take, None, 0.0
             self._small.clear()
+        elif take is not None and self._at is None and not take.over:
+            behind = self.cell(self._slot(max(1, take.done))).right() - self.width() + SIDE
+            if behind > 0:
+                self._scroll -= behind
         self._describe()
         self.update()
 

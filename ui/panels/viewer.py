@@ -315,13 +315,13 @@ class Viewer(QWidget):
     def _show_facts(self) -> None:
         image = self.view.image
         self._empty.setVisible(image.isNull())
-        self._size.setText("" if image.isNull() else f"{image.width()} × {image.height()}")
+        self._size.setText("" if image.isNull() else "estimate" if self.view.is_estimate else f"{image.width()} × {image.height()}")
         self._show_zoom()
 
     def _show_zoom(self) -> None:
         self._fit.setChecked(self.view.lens.fitted)
         self._one.setChecked(not self.view.lens.fitted and abs(self.view.zoom() - 1) < 0.005)
-        self._zoom.setText("" if self.view.image.isNull() else f"{self.view.zoom() * 100:.0f} %")
+        self._zoom.setText("" if self.view.image.isNull() or self.view.is_estimate else f"{self.view.zoom() * 100:.0f} %")
         self._place()
 
     def _show_pixel(self, x: int, y: int, color: QColor) -> None:
