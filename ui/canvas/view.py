@@ -618,8 +618,10 @@ class GraphView(QGraphicsView):
         self._scene.links.hover(link)
         chip = (pointer.scene.x(), pointer.scene.y(), self.commands.link_words(link)) if link is not None and self.zoom > 0.5 else None
         if chip is not None or self._scene.overlay.chip is not None:
+            for one in (self._scene.overlay.chip, chip):
+                if one is not None:
+                    self.repaint_canvas(QRectF(one[0] - 160 / self.zoom, one[1] + 8 / self.zoom, 320 / self.zoom, 40 / self.zoom))
             self._scene.overlay.chip = chip
-            self.viewport().update()
         self.viewport().setCursor(self.commands.cursor_for(pointer, target))
         self.viewport().setToolTip(self.commands.tip_for(target))
         self.status_hint.emit(self.commands.hint_for(target))

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QColorDialog, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
@@ -173,6 +173,19 @@ class LineEditor(Editor):
         self.cancelled.emit()
 
 
+LEAVING_KEYS = frozenset((Qt.Key.Key_S, Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_W, Qt.Key.Key_Q, Qt.Key.Key_Tab))
+
+
+def leaves_editor(event: QEvent) -> bool:
+    """Whether this announces a shortcut that looks at the document (run, save, close): what was typed must be in it by then."""
+    return (
+        isinstance(event, QKeyEvent)
+        and event.type() == QEvent.Type.ShortcutOverride
+        and bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        and event.key() in LEAVING_KEYS
+    )
+
+
 class _Line(QLineEdit):
     """A line that tells when it is left and when Escape is pressed."""
 
@@ -182,6 +195,11 @@ class _Line(QLineEdit):
     def __init__(self, text: str, parent: QWidget | None = None) -> None:
         super().__init__(text, parent)
         self.setFixedHeight(FIELD)
+
+    def event(self, event: QEvent) -> bool:
+        if leaves_editor(event):
+            self.left.emit()
+        return bool(super().event(event))
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from PySide6.QtCore import QSize, QStringListModel, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QSize, QStringListModel, Qt, QTimer, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QSyntaxHighlighter, QTextCharFormat, QTextCursor, QTextDocument
 from PySide6.QtWidgets import QCompleter, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
 from nodegraph.spec import Input
 from ui import theme as themes
 from ui.canvas.node_paint import prompt_marks
-from ui.panels.controls import Editor, EditorContext
+from ui.panels.controls import Editor, EditorContext, leaves_editor
 
 WINDOW = 75  # tokens that CLIP reads at once, without begin and end
 PAUSE = 350  # ms without typing until a preview is sent and tokens are counted
@@ -84,6 +84,11 @@ class _Area(QPlainTextEdit):
         self._owner = owner
         self.setTabChangesFocus(True)
         self.document().setDocumentMargin(2)
+
+    def event(self, event: QEvent) -> bool:
+        if leaves_editor(event):
+            self.entered.emit()
+        return bool(super().event(event))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         held = event.modifiers()

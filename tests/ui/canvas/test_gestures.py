@@ -334,3 +334,22 @@ def test_a_file_dropped_on_a_node_goes_into_its_file_input_and_elsewhere_to_the_
         view.dropEvent(QDropEvent(QPointF(hand.at(place)), Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, NONE))
     assert document.graph.nodes["model"].values["file"] == (tmp_path / "x.safetensors").as_posix()
     assert shell == [[tmp_path / "x.safetensors"]]
+
+
+def test_the_minimap_travels_and_the_zoom_pill_zooms(document: Document, hand: Hand, view: GraphView) -> None:
+    view.set_options(minimap=True)
+    view.zoom_pill.set_visible(True)
+    view.grab()  # the minimap measures what it paints
+
+    def click(place: QPoint) -> None:
+        QTest.mousePress(view.viewport(), Qt.MouseButton.LeftButton, NONE, place)
+        QTest.mouseRelease(view.viewport(), Qt.MouseButton.LeftButton, NONE, place)
+
+    click(view.minimap.rect.center())
+    content = view.graph_scene.content_rect().center()
+    assert (view.center() - content).manhattanLength() < 60
+    click(view.zoom_pill.rect.topLeft() + QPoint(90, 16))
+    assert view.zoom == 1.25
+    click(view.zoom_pill.rect.topLeft() + QPoint(50, 16))
+    assert view.zoom == 1.0
+    assert document.selection == frozenset() and not document.history.done

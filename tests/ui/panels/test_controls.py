@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent, QMouseEvent, QTextCursor, QWheelEvent
+from PySide6.QtGui import QDropEvent, QKeyEvent, QMouseEvent, QTextCursor, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
 from nodegraph.node import Color, Drawing, File, Randomize, Range, Text, Unit
@@ -176,6 +176,16 @@ def test_a_burst_of_typing_is_committed_when_the_field_is_left(make: Any, qtbot:
     qtbot.keyClicks(editor.area, " in snow")
     editor.finish()
     assert said == [("committed", "a deer in snow")]
+
+
+def test_a_shortcut_such_as_run_finds_what_was_just_typed(make: Any, qtbot: Any) -> None:
+    for item, area in ((PROMPT, "area"), (Input("name", "str", default=""), "line")):
+        editor, said = make(item, "a")
+        editor.begin()
+        qtbot.keyClicks(getattr(editor, area), "b")
+        event = QKeyEvent(QEvent.Type.ShortcutOverride, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+        QApplication.sendEvent(getattr(editor, area), event)
+        assert said[-1][0] == "committed" and "b" in said[-1][1]
 
 
 def test_escape_brings_the_old_text_back(make: Any, qtbot: Any) -> None:
