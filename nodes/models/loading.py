@@ -313,6 +313,33 @@ def image_encoder(handle: ImageEncoderHandle, dtype: torch.dtype) -> nn.Module:
     return _assemble(CLIPVisionModelWithProjection, CLIPVisionConfig(**config), state, dtype, source.name)
 
 
+def depth_model(folder: Path) -> nn.Module:
+    """A depth estimator of transformers (Depth Anything, DPT, ZoeDepth ...) from its folder, fp32 on the CPU, in eval mode.
+
+    Raises: GraphError when the folder holds no such model, only pickled weights, not all weights, or needs code of others.
+    """
+    from transformers import AutoModelForDepthEstimation
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # the console belongs to the run
+    config = read_config(folder / "config.json")
+    name = str(next(iter(config.get("architectures") or [""])))
+    if not name.endswith("ForDepthEstimation"):
+        raise GraphError(f"'{folder.name}' is not a depth model: it is {name or 'of an unknown class'}.")
+    weights.files_of(folder)  # says in words where there are none, or only pickles
+    options: Config = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        module, told = AutoModelForDepthEstimation.from_pretrained(
+            str(folder), use_safetensors=True, output_loading_info=True, dtype=torch.float32, **options
+        )
+    except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
+        raise GraphError(f"The depth model '{folder.name}' cannot be loaded: {str(error).splitlines()[0]}") from None
+    if missing := sorted(told["missing_keys"]):
+        raise GraphError(f"'{folder.name}' is incomplete: {len(missing)} weights are missing, the first is '{missing[0]}'. Get the folder again.")
+    ready: nn.Module = module.requires_grad_(False).eval()
+    return ready
+
+
 def build(name: str, config: Mapping[str, Any], state: State, dtype: torch.dtype, label: str) -> nn.Module:
     """A diffusers model of class `name` with exactly these weights.
 
@@ -330,7 +357,7 @@ def build(name: str, config: Mapping[str, Any], state: State, dtype: torch.dtype
 
 def _assemble(model: type, config: Any, state: State, dtype: torch.dtype, label: str) -> nn.Module:
     """Build on the meta device (no time lost to initialisation), then put copies of the weights in."""
-    from accelerate import init_empty_weights  # type: ignore[import-untyped]
+    from accelerate import init_empty_weights
 
     try:
         with init_empty_weights(include_buffers=False):

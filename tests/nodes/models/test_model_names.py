@@ -37,7 +37,8 @@ def test_unet_names(family):
 
 @pytest.mark.parametrize("family", ["sd1", "sd2"])
 def test_controlnet_names(family):
-    module = ControlNetModel.from_unet(built(UNet2DConditionModel, shipped_config(family, "unet")), load_weights_from_unet=False)
+    with init_empty_weights():
+        module = ControlNetModel.from_unet(built(UNet2DConditionModel, shipped_config(family, "unet")), load_weights_from_unet=False)
     state = {f"control_model.{n}": v for n, v in original(module, names.unet_modules(module.config, is_controlnet=True)).items()}
     identical(theirs.convert_controlnet_checkpoint(dict(state), dict(module.config)), module)
 
