@@ -1,8 +1,9 @@
-"""What ControlNets are shown: lines, edges, tones and surfaces of a picture. No model and no download is needed for any of these."""
+"""What ControlNets are shown: lines, edges, tones and surfaces of a picture. No model is needed for any of these but 'Depth'."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from nodegraph.node import Advanced, Randomize, Range, Unit, node
+from nodegraph.node import HEADLESS, Advanced, Context, File, Randomize, Range, Unit, node
 from nodes.types import Image, Mask
 
 Fraction = Annotated[float, Range(0, 1, step=0.01), Unit("%")]
@@ -216,3 +217,27 @@ def fill_masked_area(
 
     pixels, values = paired(image.pixels, fitted_mask(mask.values, image.pixels.shape[-2:], None))
     return Image(filled(pixels, grown((values > 0.5).float(), grow), way))
+
+
+@node("preprocess/depth-from-model", title="Depth", keywords=("controlnet", "depth anything", "midas", "zoe", "depth map"))
+def depth_from_model(
+    image: Image,
+    model: Annotated[Path, File("depth", (".safetensors",), folders=True)],
+    invert: Annotated[bool, Advanced()] = False,
+    ctx: Context = HEADLESS,
+) -> Image:
+    """How far things are: near is white, far is black, for a depth ControlNet or 'Normals from depth'.
+
+    It needs a depth model, which does not ship: put the folder of one, as Depth Anything, into your models folder under "depth".
+
+    Args:
+        model: A folder with config.json and .safetensors weights, in the layout of transformers (Depth Anything, DPT, ZoeDepth, GLPN, Depth Pro).
+        invert: Near is black.
+    """
+    from nodes.devices import choose
+    from nodes.models.depth import depth
+    from nodes.pictures.edges import as_image
+
+    folder = model if model.is_dir() else model.parent
+    near = depth(image.pixels, folder, choose(ctx.device))
+    return Image(as_image(1 - near if invert else near))

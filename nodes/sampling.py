@@ -246,7 +246,8 @@ def _roles(denoiser: Denoiser, negative: Conditioning | None) -> tuple[tuple[str
     for name, title in (("dual", "Two-way guidance"), ("perp_neg", "Perpendicular negative")):
         if negative is None and any(rule == name for rule, _ in denoiser.guidance):
             raise GraphError(f"'{title}' works with a negative prompt. Connect one.", input="negative")
-    return denoiser.prompts
+    prompts: tuple[tuple[str, Conditioning], ...] = denoiser.prompts
+    return prompts
 
 
 def _fitting(latent: Latent, wanted: Any) -> "Tensor":

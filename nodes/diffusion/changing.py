@@ -89,7 +89,8 @@ class Changing:
 
     @property
     def name(self) -> str:
-        return self._family.name
+        name: str = self._family.name
+        return name
 
     @property
     def latent(self) -> LatentFormat:
@@ -101,7 +102,8 @@ class Changing:
 
     @property
     def batched(self) -> bool:
-        return self._family.batched
+        batched: bool = self._family.batched
+        return batched
 
     @property
     def device(self) -> torch.device:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,8 +37,8 @@ def noisy(embeds: Tensor, level: int, mean: Tensor, deviation: Tensor, noise: Te
     from diffusers.models.embeddings import get_timestep_embedding
 
     levels = torch.full([embeds.shape[0]], level, dtype=torch.long)
-    scheduler = DDPMScheduler(num_train_timesteps=LEVELS, beta_schedule="squaredcos_cap_v2")  # type: ignore[no-untyped-call]
-    moved = scheduler.add_noise((embeds - mean) / deviation, noise, levels) * deviation + mean  # type: ignore[arg-type]
+    scheduler: Any = DDPMScheduler(num_train_timesteps=LEVELS, beta_schedule="squaredcos_cap_v2")  # type: ignore[no-untyped-call]
+    moved = scheduler.add_noise((embeds - mean) / deviation, noise, levels) * deviation + mean
     told = get_timestep_embedding(levels, embeds.shape[-1], flip_sin_to_cos=True, downscale_freq_shift=0)
     return torch.cat([moved, told.to(moved.dtype)], dim=1)
 

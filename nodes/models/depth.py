@@ -30,7 +30,9 @@ def depth(pixels: Tensor, folder: Path, device: torch.device | str = "cpu") -> T
     height, width = pixels.shape[-2:]
     size = _size(prepared, config, height, width)
     small = functional.interpolate(pixels.to(device), size=size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
-    mean, deviation = (small.new_tensor(prepared.get(name) or usual).view(1, 3, 1, 1) for name, usual in zip(("image_mean", "image_std"), IMAGENET))
+    mean, deviation = (
+        small.new_tensor(prepared.get(name) or usual).view(1, 3, 1, 1) for name, usual in zip(("image_mean", "image_std"), IMAGENET)
+    )
     if prepared.get("do_normalize", True):
         small = (small - mean) / deviation
     with torch.inference_mode():

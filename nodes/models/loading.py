@@ -335,7 +335,9 @@ def depth_model(folder: Path) -> nn.Module:
     except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
         raise GraphError(f"The depth model '{folder.name}' cannot be loaded: {str(error).splitlines()[0]}") from None
     if missing := sorted(told["missing_keys"]):
-        raise GraphError(f"'{folder.name}' is incomplete: {len(missing)} weights are missing, the first is '{missing[0]}'. Get the folder again.")
+        raise GraphError(
+            f"'{folder.name}' is incomplete: {len(missing)} weights are missing, the first is '{missing[0]}'. Get the folder again."
+        )
     ready: nn.Module = module.requires_grad_(False).eval()
     return ready
 
