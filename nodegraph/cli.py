@@ -7,7 +7,6 @@ Exit codes: 0 done; 1 a node failed; 2 the graph or the arguments are wrong; 130
 from __future__ import annotations
 
 import json
-import math
 import os
 import secrets
 import sys
@@ -82,7 +81,9 @@ def run(
     import re
 
     from nodegraph import graphfile
+    from nodegraph.errors import GraphError
     from nodegraph.messages import Run
+    from nodegraph.overrides import node_id, with_setting
     from nodegraph.registry import Registry
 
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", device):
@@ -91,9 +92,12 @@ def run(
         _wrong(f"'{runner}' is not a way to run. Choose here or worker.")
     registry = Registry.load()
     graph = _read(file, registry)
-    for change in set_ or ():
-        graph = with_setting(graph, registry, change)
-    targets = tuple(_node_id(graph, name) for name in only or ())
+    try:
+        for change in set_ or ():
+            graph = with_setting(graph, registry, change)
+        targets = tuple(node_id(graph, name, registry) for name in only or ())
+    except GraphError as error:
+        _wrong(error.message)
     if output is not None:
         _make_folder(output)
     job = Run(
@@ -143,6 +147,7 @@ def nodes(
     id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Tell all about this node.")] = None, json_: JsonOption = False
 ) -> None:
     """List the nodes that are there, or tell all about one."""
+    from nodegraph.overrides import did_you_mean
     from nodegraph.registry import Registry
 
     registry = Registry.load()
@@ -150,7 +155,7 @@ def nodes(
     if id is not None:
         found = registry.specs.get(id) or next((spec for spec in specs if spec.title.lower() == id.lower()), None)
         if found is None:
-            _wrong(f"There is no node '{id}'.{_close(id, [*registry.specs, *(spec.title for spec in specs)])}")
+            _wrong(f"There is no node '{id}'.{did_you_mean(id, [*registry.specs, *(spec.title for spec in specs)])}")
         print(console.as_json(_spec_tree(found)) if json_ else _spec_text(found))
         return
     for report in registry.reports:
@@ -217,7 +222,8 @@ def cache(clear: Annotated[bool, typer.Option("--clear", help="Delete all kept r
 
 @app.command()
 def convert(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pickled weights: .ckpt, .pt, .pth or .bin.")], json_: JsonOption = False
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pickled weights: .ckpt, .pt, .pth or .bin.")],
+    json_: JsonOption = False,
 ) -> None:
     """Write pickled weights anew as .safetensors, each beside the old file, and print the new files.
 
@@ -349,86 +355,6 @@ def _give_up(runner: Any, show: console.Quiet) -> NoReturn:
 
 
 # -- arguments
-
-
-def with_setting(graph: Graph, registry: Registry, change: str) -> Graph:
-    """The graph with one "NODE.INPUT=VALUE" carried out, the value read as the input's type. A link at the input gives way.
-
-    Raises:
-        typer.Exit: There is no such node or input, or the value does not fit; said on stderr.
-    """
-    from nodegraph.subgraphs import node_spec
-
-    place, equals, text = change.partition("=")
-    name, dot, input = place.rpartition(".")
-    if not equals or not dot or not name or not input:
-        _wrong(f"--set takes NODE.INPUT=VALUE, as sample.seed=3, not '{change}'.")
-    node = graph.nodes[_node_id(graph, name)]
-    spec = node_spec(node, graph, registry.specs)
-    if spec is None:
-        _wrong(f"The node '{name}' is of a kind that is not installed: '{node.type}'.")
-    item = spec.by_name.get(input)
-    if item is None:
-        _wrong(f"'{name}' has no input '{input}'.{_close(input, [i.name for i in spec.inputs])}")
-    for link in graph.incoming.get(node.id, ()):
-        if link.input == input:
-            graph = graph.without_link(link)
-    return graph.with_value(node.id, input, _value(f"{name}.{input}", item, text))
-
-
-def _value(place: str, item: Input, text: str) -> Any:
-    if item.is_port:
-        _wrong(f"'{place}' takes {item.type} by a link; it has no value to set.")
-    if item.optional and text.lower() in ("", "none"):
-        return None
-    if item.is_randomized and text.lower() == "random":
-        lowest, highest = (int(item.range.min), int(item.range.max)) if item.range else (0, 2**32 - 1)
-        return lowest + secrets.randbelow(highest - lowest + 1)
-    if item.choices:
-        found = [choice for choice in item.choices if str(choice).lower() == text.lower()]
-        if not found:
-            _wrong(f"'{place}' cannot be '{text}'. Choose one of: {', '.join(map(str, item.choices))}.")
-        return found[0]
-    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-    try:
-        if item.type == "int":
-            return int(text)
-        if item.type == "float":
-            number = float(text)
-            if math.isfinite(number):
-                return number
-            raise ValueError
-        if item.type == "bool":
-            return words[text.lower()]
-    except (ValueError, KeyError):
-        kind = {"int": "a whole number", "float": "a number", "bool": "on or off"}[item.type]
-        _wrong(f"'{place}' must be {kind}, not '{text}'.")
-    return text
-
-
-def _node_id(graph: Graph, name: str) -> str:
-    """The id of a node called by its id or title."""
-    node = graph.find(name)
-    if node is not None:
-        return node.id
-    same = [node.id for node in graph.nodes.values() if (node.title or "").lower() == name.lower()]
-    if same:
-        _wrong(f"Several nodes are called '{name}'. Use an id: {', '.join(same)}.")
-    known = [*graph.nodes, *(node.title for node in graph.nodes.values() if node.title)]
-    _wrong(f"There is no node '{name}' in this graph.{_close(name, known) or f' It has: {_some(graph.nodes)}.'}")
-
-
-def _some(names: Any) -> str:
-    names = list(names)
-    return ", ".join(names[:12]) + (" ..." if len(names) > 12 else "")
-
-
-def _close(name: str, known: list[str]) -> str:
-    import difflib
-
-    folded = {word.lower(): word for word in known}
-    found = difflib.get_close_matches(name.lower(), folded, 3, 0.65)
-    return f" Did you mean {' or '.join(repr(folded[word]) for word in found)}?" if found else ""
 
 
 def _read(file: Path, registry: Registry | None) -> Graph:

@@ -10,7 +10,6 @@ on to is let go, so the memory of a run is that of its widest place, and after a
 
 from __future__ import annotations
 
-import gc
 import heapq
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,16 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nodegraph import graphfile, logs
+from nodegraph import logs
 from nodegraph.cache import Cache
 from nodegraph.calling import about, arrived, common_length, conversions, outputs_from
 from nodegraph.context import Effects, Reporter, Surroundings
-from nodegraph.errors import Cancelled, GraphError, GraphProblems
-from nodegraph.failures import explain, is_out_of_memory, let_go, words_of
-from nodegraph.graph import Graph
-from nodegraph.messages import Accepted, Done, Failed, Finished, Run, Skipped, Started, State, Tell, Warned
+from nodegraph.errors import Cancelled, GraphError
+from nodegraph.failures import explain, free_memory, is_out_of_memory, let_go
+from nodegraph.messages import Accepted, Failed, Finished, Run, Skipped, Started, State, Tell, Warned
 from nodegraph.node import Context, Lazy
-from nodegraph.plan import Plan, Source, Step, make_plan
+from nodegraph.plan import Plan, Source, Step
 from nodegraph.registry import Registry
 from nodegraph.spec import VALUE_TYPES
 
@@ -53,46 +51,6 @@ class _Wanted(BaseException):
     """A node asked for a lazy input that is not there yet. Not an Exception, so that no node swallows it by accident."""
 
 
-def perform(
-    run: Run,
-    registry: Registry,
-    cache: Cache | None,
-    tell: Tell,
-    is_stopped: Callable[[], bool] = bool,
-    wants_frame: Callable[[], bool] | None = None,
-) -> Outcome:
-    """A whole job, from the text of its graph to Done. Never raises: whatever goes wrong becomes an event.
-
-    A graph that cannot run is told by Failed events before any Accepted.
-    """
-    began = time.perf_counter()
-    outcome = Outcome("failed")
-    try:
-        base = Path(run.base) if run.base else None
-        graph = graphfile.upgraded(graphfile.parse(run.graph, run.title or "This graph"), registry)
-        plan = make_plan(graph, registry, run.targets or None, base)
-        for problem in plan.problems:
-            tell(Warned(run.job, problem.node_id or "", problem.message))
-        if not plan.targets:
-            words = (
-                "Everything that was asked for is muted or needs a muted node. Unmute one."
-                if plan.skipped
-                else "There is nothing to run. Add a node, as 'Save image'."
-            )
-            raise GraphError(words)
-        outcome = execute(plan, registry, run, tell, cache, is_stopped, wants_frame, names_of(graph, registry))
-    except GraphProblems as error:
-        for problem in error.problems:
-            tell(Failed(run.job, problem.node_id or "", problem.message, problem.input or "", problem.kind))
-    except GraphError as error:
-        tell(Failed(run.job, error.node_id or "", error.message, error.input or "", "invalid"))
-    except Exception as error:  # a fault of ours: told, logged, survived
-        log = logs.write_failure(registry.folders.logs, f"job {run.job}", error)
-        tell(Failed(run.job, "", f"Nodegraph itself failed: {words_of(error)} The details are in the log.", "", "error", log))
-    tell(Done(run.job, outcome.state, time.perf_counter() - began, outcome.ran, outcome.cached))
-    return outcome
-
-
 def execute(
     plan: Plan,
     registry: Registry,
@@ -111,24 +69,6 @@ def execute(
     output = Path(run.output) if run.output else registry.folders.output
     around = Surroundings(run, cache if run.cache else None, tell, output, is_stopped, wants_frame)
     return _Execution(plan, registry, around, name or (lambda node_id: node_id), keep).outcome()
-
-
-def names_of(graph: Graph, registry: Registry) -> Callable[[str], str]:
-    """What the artist calls a node, by its id; ids inside subgraphs are paths."""
-
-    def name(node_id: str) -> str:
-        inner, rest = graph, node_id
-        while rest not in inner.nodes:
-            outer = next((node for node in inner.nodes.values() if node.subgraph and rest.startswith(node.id + "/")), None)
-            definition = graph.subgraphs.get(outer.subgraph or "") if outer else None
-            if outer is None or definition is None:
-                return node_id
-            inner, rest = definition.graph, rest[len(outer.id) + 1 :]
-        node = inner.nodes[rest]
-        spec = registry.specs.get(node.type)
-        return node.title or (spec.title if spec else node.id)
-
-    return name
 
 
 class _Execution:
@@ -490,14 +430,3 @@ def _absent(name: str, wanted: set[str]) -> Lazy[Any]:
         raise _Wanted
 
     return Lazy(ask)
-
-
-def free_memory(registry: Registry) -> None:
-    """Ask every pack to give back what it holds. A pack that fails at it is passed over."""
-    gc.collect()
-    for free in registry.free_memory:
-        try:
-            free()
-        except Exception:  # there is nothing else to free
-            continue
-    gc.collect()

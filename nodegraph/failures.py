@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
 
 from nodegraph import logs
 from nodegraph.errors import Cancelled, GraphError
+from nodegraph.registry import Registry
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -51,3 +53,14 @@ def words_of(error: BaseException) -> str:
     first = logs.printable((str(error).strip().splitlines() or [""])[0])[:300]
     said = f"{first} ({type(error).__name__})" if first else type(error).__name__
     return said if said.endswith((".", ")")) else said + "."
+
+
+def free_memory(registry: Registry) -> None:
+    """Ask every pack to give back what it holds. A pack that fails at it is passed over."""
+    gc.collect()
+    for free in registry.free_memory:
+        try:
+            free()
+        except Exception:  # there is nothing else to free
+            continue
+    gc.collect()

@@ -250,7 +250,8 @@ class Here:
             self._thread.join(PATIENCE)
 
     def _serve(self) -> None:
-        from nodegraph.executor import free_memory, perform
+        from nodegraph.failures import free_memory
+        from nodegraph.job import perform
         from nodegraph.machine import device_memory
         from nodegraph.worker import load_standard
 

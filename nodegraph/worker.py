@@ -26,7 +26,8 @@ from typing import Any, BinaryIO
 
 from nodegraph import __version__, messages
 from nodegraph.cache import Cache, standard_cache
-from nodegraph.executor import free_memory, perform
+from nodegraph.failures import free_memory
+from nodegraph.job import perform
 from nodegraph.machine import device_memory
 from nodegraph.messages import Free, Hello, Memory, Ping, Pong, Progress, Report, Run, Shown, Shutdown, Started, Stop
 from nodegraph.registry import Registry

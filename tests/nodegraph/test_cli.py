@@ -110,6 +110,11 @@ def test_values_are_set_by_id_or_title_and_read_as_their_type(file):
     assert code == 0 and Path(out.strip()).read_text() == "-7 5 rich True 0.25 a=b, c.d"
 
 
+def test_the_title_that_the_canvas_shows_names_a_node_too(file):
+    code, out, _ = nodegraph("run", file, "-o", "out", "--set", "Number.value=8", "--set", "save.name=other")
+    assert code == 0 and out.strip().endswith("other_0001.txt") and Path(out.strip()).read_text().startswith("8 ")
+
+
 def test_a_seed_can_be_drawn(folder):
     graph = Graph().with_nodes([Node("dice", "cli/dice"), Node("save", "cli/save")]).with_link(Link("dice", "value", "save", "text"))
     file = write(folder / "a.graph", graph)

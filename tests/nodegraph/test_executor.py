@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from nodegraph import graphfile
 from nodegraph.cache import Cache, DiskTier
 from nodegraph.errors import Cancelled, GraphError
-from nodegraph.executor import execute, perform
+from nodegraph.executor import execute
 from nodegraph.folders import Folders
 from nodegraph.graph import Graph, Link, Node
+from nodegraph.job import perform
 from nodegraph.messages import Accepted, Done, Failed, Finished, Progress, Run, Saved, Shown, Skipped, Started, Warned
 from nodegraph.node import HEADLESS, Context, File, Lazy, Randomize, Range, node
 from nodegraph.plan import make_plan
