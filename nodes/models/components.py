@@ -78,19 +78,25 @@ def controlnet(header: Header) -> Report | None:
         if "input_hint_block.0.weight" in part and "input_blocks.0.0.weight" in part:
             linear = len(part.shape("input_blocks.1.1.proj_in.weight")) == 2
             family = "sdxl" if part.shape("label_emb.0.0.weight") else "sd2" if linear else "sd1"
-            return control_report(family, "ldm", prefix)
+            return replace(control_report(family, "ldm", prefix), context=_text_width(part))
     if "controlnet_cond_embedding.conv_in.weight" in header:
         if "motion_modules" in " ".join(header):
             return replace(UNKNOWN, words="it is a SparseCtrl for AnimateDiff, which is not supported")
         projection = next((n for n in header if n.endswith("attentions.0.proj_in.weight")), "")
         linear = len(header.shape(projection)) == 2
         family = "sdxl" if "add_embedding.linear_1.weight" in header else "sd2" if linear else "sd1"
-        return control_report(family, "diffusers", "", "controlnet-union" if "task_embedding" in header else "controlnet")
+        kind = "controlnet-union" if "task_embedding" in header else "controlnet"
+        return replace(control_report(family, "diffusers", "", kind), context=_text_width(header))
     if "controlnet_x_embedder.weight" in header:
         return control_report("flux1", "diffusers", "")
     if "pos_embed_input.proj.weight" in header and "controlnet_blocks.0.weight" in header:
         return control_report("sd3", "diffusers", "")
     return None
+
+
+def _text_width(header: Header) -> int:
+    """Width of the text features that cross attention reads; 0 when there is none."""
+    return header.dim(next((name for name in header if name.endswith("attn2.to_k.weight")), ""), 1)
 
 
 def control_report(family: str, layout: str, prefix: str, variant: str = "controlnet") -> Report:

@@ -273,11 +273,20 @@ def inspect_context(denoiser: DenoiserHandle) -> int:
 
 
 def check_family(denoiser: DenoiserHandle, other: VaeHandle | TextEncoderHandle | ControlHandle | IpAdapterHandle, what: str) -> None:
-    """Raise GraphError when `other` belongs to another family. SD 1, SD 2 share VAE latents, SDXL and its refiner too."""
+    """Raise GraphError when `other` belongs to another family or, as a control, to a model of another width.
+
+    SD 1 and SD 2 share VAE latents, SDXL and its refiner too.
+    """
     groups = ({"sd1", "sd2", "sd-upscale"}, {"sdxl", "sdxl-refiner"})
     same = denoiser.family == other.family or not other.family
     if isinstance(other, VaeHandle):
         same = same or any(denoiser.family in group and other.family in group for group in groups)
+    if isinstance(other, ControlHandle) and same:
+        theirs_wide, ours_wide = inspect(other.source.path).context, inspect_context(denoiser)
+        if theirs_wide and ours_wide and theirs_wide != ours_wide:
+            raise GraphError(
+                f"The {what} '{_name(other)}' reads text features of width {theirs_wide}, but the model's are {ours_wide} wide."
+            )
     if not same:
         theirs, ours = FAMILY_NAMES.get(other.family, other.family), FAMILY_NAMES.get(denoiser.family, denoiser.family)
         raise GraphError(f"The {what} '{_name(other)}' is for {theirs}, but the model is {ours}.")

@@ -135,6 +135,21 @@ def test_a_controlnet_loads_from_the_original_and_from_diffusers_names(parts, tm
         same(load(handle).module, control)
 
 
+def test_a_controlnet_of_another_family_or_width_is_refused_before_loading(parts, checkpoint, tmp_path):
+    from diffusers import ControlNetModel
+
+    from nodes.models.opening import check_family
+
+    for name, net in (("wide", tiny.unet("sd1", context=96)), ("xl", tiny.unet("sdxl"))):
+        save_file(tiny.prefixed(ControlNetModel.from_unet(net).state_dict(), ""), tmp_path / f"{name}.safetensors")
+    denoiser = open_checkpoint(checkpoint).denoiser
+    with pytest.raises(GraphError, match="The ControlNet 'wide.safetensors' reads text features of width 96, but the model's are 64 wide"):
+        check_family(denoiser, open_control(tmp_path / "wide.safetensors"), "ControlNet")
+    with pytest.raises(GraphError, match="The ControlNet 'xl.safetensors' is for Stable Diffusion XL, but the model is Stable Diffusion 1"):
+        check_family(denoiser, open_control(tmp_path / "xl.safetensors"), "ControlNet")
+    check_family(denoiser, open_vae(checkpoint), "VAE")
+
+
 @pytest.mark.parametrize(("kind", "family"), [("full_adapter", "sd1"), ("full_adapter_xl", "sdxl")])
 def test_a_t2i_adapter_loads_from_the_makers_names(kind, family, tmp_path):
     from diffusers import T2IAdapter
