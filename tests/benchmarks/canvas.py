@@ -177,7 +177,8 @@ def _drag(view: GraphView, document: Document, names: list[str], middle: QPointF
     """Drag 200 nodes by hand, drop them, undo."""
     from PySide6.QtCore import Qt
 
-    from ui.canvas.gestures import Move, Pointer
+    from ui.canvas.gesture import Pointer
+    from ui.canvas.move_gesture import Move
 
     view.look_at(0.22, middle)
     document.select(names)

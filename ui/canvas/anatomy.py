@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from nodegraph.graph import REROUTE, Node
 from nodegraph.spec import Input, NodeSpec
-from ui import theme as themes
 from ui.canvas.paint import wrapped
 from ui.canvas.values import Kind, in_words, kind_of, shown_value
 
@@ -282,8 +281,3 @@ def bar(item: Input, value: Any) -> tuple[float, float] | None:
 
 def title_of(node: Node, spec: NodeSpec) -> str:
     return node.title or spec.title
-
-
-def header_metrics() -> float:
-    """The height of a title's capitals; for editors laid over it."""
-    return themes.metrics("node_title").capHeight()

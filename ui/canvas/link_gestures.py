@@ -9,7 +9,7 @@ from PySide6.QtCore import QPointF, Qt
 from nodegraph.graph import Graph, Link
 from nodegraph.spec import ANY
 from ui.canvas import edits
-from ui.canvas.gestures import Gesture, Pointer
+from ui.canvas.gesture import Gesture, Pointer
 from ui.canvas.model import PortRef
 from ui.canvas.overlay import DraggedLink
 

@@ -13,7 +13,7 @@ from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPixmap, QTransf
 
 from nodegraph.graph import Link
 from ui.canvas.paint import draw_box, draw_text, text_width
-from ui.canvas.wires import Bounds, End, Grid, as_rect, crosses, distance_to, route, sampled
+from ui.canvas.wires import Bounds, Grid, as_rect, crosses, distance_to, route, sampled
 from ui.theme import Theme
 
 if TYPE_CHECKING:
@@ -457,7 +457,3 @@ class LinkLayer:
             if wire is not None:
                 self._scene.repaint(as_rect(wire.bounds).adjusted(-4, -4, 4, 4))
         self.selected = wanted
-
-
-def end_at(x: float, y: float, top: float, bottom: float) -> End:
-    return End(x, y, top, bottom)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Literal
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
 
 from ui import theme as themes
 from ui.theme import Theme
@@ -324,7 +324,3 @@ def patch(kind: Literal["shadow", "shadow_hover", "shadow_popup", "halo", "halo_
 def scale_step(scale: float) -> float:
     """A scale for nine-patches: exact steps of 5 %, so that the cache stays small."""
     return max(0.05, round(scale * 20) / 20)
-
-
-def chip_font() -> QFont:
-    return themes.font("small", 500)

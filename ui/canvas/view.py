@@ -20,8 +20,6 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QPen,
-    QPolygonF,
     QResizeEvent,
     QTransform,
     QWheelEvent,
@@ -35,19 +33,21 @@ from nodegraph.spec import Input
 from ui import theme as themes
 from ui.actions import Keymap
 from ui.canvas import edits
+from ui.canvas.canvas_painter import CanvasPainter
 from ui.canvas.commands import Commands
-from ui.canvas.gestures import Gesture, Pointer, choose
+from ui.canvas.gesture import Gesture, Pointer
+from ui.canvas.gestures import choose
 from ui.canvas.inline_editor import InlineEditor
 from ui.canvas.minimap import Floating, Minimap, ZoomPill
 from ui.canvas.model import CanvasDocument, PortRef, Target
 from ui.canvas.node_item import NodeItem
+from ui.canvas.pointing import Pointing
 from ui.canvas.scene import GraphScene
 from ui.theme import Theme
 
 ZOOMS = (0.04, 0.055, 0.075, 0.1, 0.14, 0.2, 0.26, 0.34, 0.42, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
 REST = 120  # ms after the last movement, until everything is painted in full again
 DRAG_START = 4  # px
-DOT_STEP = 24
 SPACE = QRectF(-100_000, -100_000, 200_000, 200_000)
 
 
@@ -69,7 +69,6 @@ class GraphView(QGraphicsView):
         self.keymap = keymap or Keymap()
         self.zoom = 1.0
         self.snap = True
-        self.show_grid = True
         self.space_down = False
         self._space_used = False
         self._gesture: Gesture | None = None
@@ -77,9 +76,10 @@ class GraphView(QGraphicsView):
         self._started = False
         self._hovered: NodeItem | None = None
         self._held: Floating | None = None
-        self._dots: tuple[tuple[float, int, int], QPolygonF, QPolygonF] | None = None
         self._set_up()
+        self.painter = CanvasPainter(self._scene)
         self.commands = Commands(self)
+        self.pointing = Pointing(self)
         self.editor = InlineEditor(self)
         self.minimap = Minimap(self)
         self.zoom_pill = ZoomPill(self)
@@ -134,7 +134,7 @@ class GraphView(QGraphicsView):
             self._scene.focus_links = focus_links
             self._scene.links.restyle()
         if grid is not None:
-            self.show_grid = grid
+            self.painter.show_grid = grid
         self.viewport().update()
 
     def set_insight(
@@ -357,28 +357,10 @@ class GraphView(QGraphicsView):
             parts = [QRectF(event.rect())]
         try:
             for part in parts:  # one by one: antialiased hairlines cost a tenth inside a clip that is one rectangle (8 us instead of 80)
-                painter.resetTransform()
-                painter.setClipRect(part)
-                if self.zoom < self.theme.size["lod_block"]:
-                    self.paint_far(painter, part, transform)
-                else:
-                    self._paint_near(painter, part, transform)
+                self.painter.paint(painter, part, transform)
         finally:
             painter.end()  # a painter left open takes the program down when the view goes
         self._paint_floating(event)
-
-    def _paint_near(self, painter: QPainter, part: QRectF, transform: QTransform) -> None:
-        painter.resetTransform()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        zoom = transform.m11()
-        dots = self.show_grid and not (self._scene.zooming and zoom < 0.5)
-        area = transform.inverted()[0].mapRect(part)
-        if not self._scene.covered(area):
-            painter.fillRect(part, self.theme.color("surface.canvas"))
-            if dots:
-                self._paint_dots(painter, part, transform, zoom)
-        self._scene.paint(painter, area, transform)
-        painter.resetTransform()
 
     def _paint_floating(self, event: QPaintEvent) -> None:
         painter: QPainter | None = None
@@ -392,105 +374,9 @@ class GraphView(QGraphicsView):
         if painter is not None:
             painter.end()
 
-    def _paint_dots(self, painter: QPainter, area: QRectF, transform: QTransform, zoom: float) -> None:
-        """Dots every 24, every fourth brighter; the small ones fade out below 50 % zoom."""
-        major, minor = self._dot_pattern(zoom, self.viewport().width() + 1, self.viewport().height() + 1, area)
-        step = DOT_STEP * 4 * zoom
-        left = math.floor((area.left() - transform.dx()) / step) * step + transform.dx()
-        top = math.floor((area.top() - transform.dy()) / step) * step + transform.dy()
-        dot = max(1.5, 1.8 * min(zoom, 1.5))
-        for pattern, token, alpha in ((minor, "surface.canvas_dot", min(1.0, (zoom - 0.42) / 0.2)), (major, "surface.canvas_dot_major", min(1.0, (zoom - 0.2) / 0.2))):
-            if alpha > 0 and pattern:
-                pen = QPen(self.theme.color(token, round(alpha, 2)), dot)
-                painter.setPen(pen)
-                painter.translate(left, top)
-                painter.drawPoints(pattern)
-                painter.translate(-left, -top)
-
-    def _dot_pattern(self, zoom: float, width: int, height: int, area: QRectF) -> tuple[QPolygonF, QPolygonF]:
-        """Where dots lie for a whole screen at this zoom, from the corner of a cell of 4 x 4; large and small ones."""
-        width, height = max(width, math.ceil(area.width())), max(height, math.ceil(area.height()))
-        key = (zoom, width, height)
-        if self._dots is None or self._dots[0] != key:
-            step = DOT_STEP * zoom
-            across, down = math.ceil(width / step) + 8, math.ceil(height / step) + 8
-            major = [QPointF(i * step, j * step) for i in range(0, across, 4) for j in range(0, down, 4)]
-            minor = [QPointF(i * step, j * step) for i in range(across) for j in range(down) if i % 4 or j % 4] if zoom > 0.42 else []
-            self._dots = (key, QPolygonF(major), QPolygonF(minor))
-        return self._dots[1], self._dots[2]
-
-    def paint_far(self, painter: QPainter, area: QRectF, transform: QTransform) -> None:
-        """Below 35 %: blocks, names at a constant size, pictures; painted in batches, past the items."""
-        scene, theme = self._scene, self.theme
-        zoom = transform.m11()
-        painter.fillRect(area, theme.color("surface.canvas"))
-        shown = transform.inverted()[0].mapRect(area)
-        for group in sorted((g for g in scene.groups.values() if g.visible and g.rect().intersects(shown)), key=lambda g: g.z):
-            painter.setWorldTransform(QTransform.fromTranslate(group.x(), group.y()) * transform)
-            group.paint(painter)
-        painter.setWorldTransform(transform)
-        scene.links.paint_within(painter, (shown.left(), shown.top(), shown.right(), shown.bottom()), zoom)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        painter.setPen(Qt.PenStyle.NoPen)
-        blocks: dict[int, list[QRectF]] = {}
-        chosen: list[QRectF] = []
-        items = scene.nodes_within(shown)
-        for item in items:
-            look = item.look
-            rect = item.rect()
-            if look.anatomy.is_dot:
-                continue
-            if look.run.state == "running":
-                color = theme.mix("state.live", "surface.canvas", 0.5)
-            elif look.run.state == "failed":
-                color = theme.mix("state.bad", "surface.canvas", 0.5)
-            else:
-                share = 0.34 * look.opacity if theme.is_dark else 0.45 * look.opacity
-                color = theme.mix(look.color or theme.category_token(look.category), "surface.canvas", share)
-            blocks.setdefault(color.rgba(), []).append(rect)
-            if item.selected:
-                chosen.append(rect)
-        for note in scene.notes.values():
-            if note.visible:
-                blocks.setdefault(theme.mix("state.warn", "surface.canvas", 0.3).rgba(), []).append(note.rect())
-        for rgba, rects in blocks.items():
-            painter.setBrush(themes.color_of(rgba))
-            painter.drawRects(rects)
-        if chosen:
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(theme.color("accent.base"), 2 / zoom))
-            painter.drawRects([r.adjusted(-2 / zoom, -2 / zoom, 2 / zoom, 2 / zoom) for r in chosen])
-        painter.setWorldTransform(QTransform.fromTranslate(transform.dx(), transform.dy()))
-        plain = zoom * 216 < 44
-        for item in items:
-            look = item.look
-            if not look.anatomy.is_dot and not (plain and look.run.preview is None and look.run.state not in ("failed", "running")):
-                item.paint_far(painter, theme, zoom)
-        painter.setWorldTransform(transform)
-        scene.overlay.paint_at(painter, zoom)
-
     def render_to_image(self, scale: float = 1.0, margin: float = 32.0, rect: QRectF | None = None) -> QImage:
         """The whole graph (or a part of it) as a picture, at `scale` px a unit; at most 16384 px a side."""
-        area = (rect or self._scene.content_rect()).adjusted(-margin, -margin, margin, margin)
-        if area.isEmpty():
-            area = QRectF(0, 0, 640, 360)
-        scale = min(scale, 16384 / area.width(), 16384 / area.height())
-        image = QImage(max(1, math.ceil(area.width() * scale)), max(1, math.ceil(area.height() * scale)), QImage.Format.Format_RGB32)
-        scene = self._scene
-        kept = scene.ratio, scene.moving, scene.zooming, scene.bodies.budget
-        scene.ratio, scene.moving, scene.zooming, scene.in_picture = 1.0, False, False, True
-        painter = QPainter(image)
-        painter.setClipRect(image.rect())
-        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing | QPainter.RenderHint.SmoothPixmapTransform)
-        transform = QTransform(scale, 0, 0, scale, -area.left() * scale, -area.top() * scale)
-        if scale < self.theme.size["lod_block"]:
-            self.paint_far(painter, QRectF(image.rect()), transform)
-        else:
-            self._paint_near(painter, QRectF(image.rect()), transform)
-        painter.end()
-        scene.ratio, scene.moving, scene.zooming, scene.bodies.budget = kept
-        scene.in_picture = False
-        return image
+        return self.painter.picture(scale, margin, rect)
 
     # -- hands
 
@@ -576,7 +462,7 @@ class GraphView(QGraphicsView):
         self._hover(pointer)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if self._floating_at(event.position()) is None and event.button() == Qt.MouseButton.LeftButton and self.commands.double_click(self._pointer(event)):
+        if self._floating_at(event.position()) is None and event.button() == Qt.MouseButton.LeftButton and self.pointing.double_click(self._pointer(event)):
             self._gesture = None
             return
         self.mousePressEvent(event)
@@ -616,15 +502,15 @@ class GraphView(QGraphicsView):
                 group.update()
         link = target.link if target.kind == "link" and isinstance(target.link, Link) else None
         self._scene.links.hover(link)
-        chip = (pointer.scene.x(), pointer.scene.y(), self.commands.link_words(link)) if link is not None and self.zoom > 0.5 else None
+        chip = (pointer.scene.x(), pointer.scene.y(), self.pointing.link_words(link)) if link is not None and self.zoom > 0.5 else None
         if chip is not None or self._scene.overlay.chip is not None:
             for one in (self._scene.overlay.chip, chip):
                 if one is not None:
                     self.repaint_canvas(QRectF(one[0] - 160 / self.zoom, one[1] + 8 / self.zoom, 320 / self.zoom, 40 / self.zoom))
             self._scene.overlay.chip = chip
-        self.viewport().setCursor(self.commands.cursor_for(pointer, target))
-        self.viewport().setToolTip(self.commands.tip_for(target))
-        self.status_hint.emit(self.commands.hint_for(target))
+        self.viewport().setCursor(self.pointing.cursor_for(pointer, target))
+        self.viewport().setToolTip(self.pointing.tip_for(target))
+        self.status_hint.emit(self.pointing.hint_for(target))
 
     def leaveEvent(self, event: QEvent) -> None:
         self._hover_floating(QPointF(-1, -1))

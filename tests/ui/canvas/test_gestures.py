@@ -248,7 +248,7 @@ def test_a_click_switches_a_toggle(document: Document, hand: Hand) -> None:
 def test_the_dice_draws_another_seed(document: Document, hand: Hand, view: GraphView) -> None:
     item = view.graph_scene.nodes["sample"]
     row = next(row for row in item.anatomy.rows if row.kind == "seed")
-    view.commands.draw_seed("sample", row)
+    view.pointing.draw_seed("sample", row)
     assert 0 <= document.graph.nodes["sample"].values["seed"] < 2**53
 
 

@@ -1,0 +1,146 @@
+"""Paints the canvas: as items above 35 % zoom, as blocks below, on the screen or into a picture."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QImage, QPainter, QPen, QPolygonF, QTransform
+
+from ui import theme as themes
+from ui.canvas.scene import GraphScene
+from ui.theme import Theme
+
+DOT_STEP = 24
+
+
+class CanvasPainter:
+    """Paints a scene, whoever asks."""
+
+    def __init__(self, scene: GraphScene) -> None:
+        self._scene = scene
+        self.show_grid = True
+        self._dots: tuple[tuple[float, int, int], QPolygonF, QPolygonF] | None = None
+
+    @property
+    def theme(self) -> Theme:
+        return self._scene.theme
+
+    def paint(self, painter: QPainter, part: QRectF, transform: QTransform) -> None:
+        """Paint a part of the screen (or picture), given in its px."""
+        painter.resetTransform()
+        painter.setClipRect(part)
+        if transform.m11() < self.theme.size["lod_block"]:
+            self._paint_far(painter, part, transform)
+        else:
+            self._paint_near(painter, part, transform)
+
+    def _paint_near(self, painter: QPainter, part: QRectF, transform: QTransform) -> None:
+        painter.resetTransform()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        zoom = transform.m11()
+        dots = self.show_grid and not (self._scene.zooming and zoom < 0.5)
+        area = transform.inverted()[0].mapRect(part)
+        if not self._scene.covered(area):
+            painter.fillRect(part, self.theme.color("surface.canvas"))
+            if dots:
+                self._paint_dots(painter, part, transform, zoom)
+        self._scene.paint(painter, area, transform)
+        painter.resetTransform()
+
+    def _paint_dots(self, painter: QPainter, area: QRectF, transform: QTransform, zoom: float) -> None:
+        """Dots every 24, every fourth brighter; the small ones fade out below 50 % zoom."""
+        major, minor = self._dot_pattern(zoom, area)
+        step = DOT_STEP * 4 * zoom
+        left = math.floor((area.left() - transform.dx()) / step) * step + transform.dx()
+        top = math.floor((area.top() - transform.dy()) / step) * step + transform.dy()
+        dot = max(1.5, 1.8 * min(zoom, 1.5))
+        for pattern, token, alpha in ((minor, "surface.canvas_dot", min(1.0, (zoom - 0.42) / 0.2)), (major, "surface.canvas_dot_major", min(1.0, (zoom - 0.2) / 0.2))):
+            if alpha > 0 and pattern:
+                pen = QPen(self.theme.color(token, round(alpha, 2)), dot)
+                painter.setPen(pen)
+                painter.translate(left, top)
+                painter.drawPoints(pattern)
+                painter.translate(-left, -top)
+
+    def _dot_pattern(self, zoom: float, area: QRectF) -> tuple[QPolygonF, QPolygonF]:
+        """Where dots lie for a whole screen at this zoom, from the corner of a cell of 4 x 4; large and small ones."""
+        width, height = math.ceil(area.width()), math.ceil(area.height())
+        if self._dots is None or self._dots[0][0] != zoom or self._dots[0][1] < width or self._dots[0][2] < height:
+            if self._dots is not None and self._dots[0][0] == zoom:  # strips of every shape come while the view scrolls
+                width, height = max(width, self._dots[0][1]), max(height, self._dots[0][2])
+            step = DOT_STEP * zoom
+            across, down = math.ceil(width / step) + 8, math.ceil(height / step) + 8
+            major = [QPointF(i * step, j * step) for i in range(0, across, 4) for j in range(0, down, 4)]
+            minor = [QPointF(i * step, j * step) for i in range(across) for j in range(down) if i % 4 or j % 4] if zoom > 0.42 else []
+            self._dots = ((zoom, width, height), QPolygonF(major), QPolygonF(minor))
+        return self._dots[1], self._dots[2]
+
+    def _paint_far(self, painter: QPainter, area: QRectF, transform: QTransform) -> None:
+        """Below 35 %: blocks, names at a constant size, pictures; painted in batches, past the items."""
+        scene, theme = self._scene, self.theme
+        zoom = transform.m11()
+        painter.fillRect(area, theme.color("surface.canvas"))
+        shown = transform.inverted()[0].mapRect(area)
+        for group in sorted((g for g in scene.groups.values() if g.visible and g.rect().intersects(shown)), key=lambda g: g.z):
+            painter.setWorldTransform(QTransform.fromTranslate(group.x(), group.y()) * transform)
+            group.paint(painter)
+        painter.setWorldTransform(transform)
+        scene.links.paint_within(painter, (shown.left(), shown.top(), shown.right(), shown.bottom()), zoom)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        painter.setPen(Qt.PenStyle.NoPen)
+        blocks: dict[int, list[QRectF]] = {}
+        chosen: list[QRectF] = []
+        items = scene.nodes_within(shown)
+        for item in items:
+            look = item.look
+            rect = item.rect()
+            if look.anatomy.is_dot:
+                continue
+            if look.run.state == "running":
+                color = theme.mix("state.live", "surface.canvas", 0.5)
+            elif look.run.state == "failed":
+                color = theme.mix("state.bad", "surface.canvas", 0.5)
+            else:
+                share = 0.34 * look.opacity if theme.is_dark else 0.45 * look.opacity
+                color = theme.mix(look.color or theme.category_token(look.category), "surface.canvas", share)
+            blocks.setdefault(color.rgba(), []).append(rect)
+            if item.selected:
+                chosen.append(rect)
+        for note in scene.notes.values():
+            if note.visible:
+                blocks.setdefault(theme.mix("state.warn", "surface.canvas", 0.3).rgba(), []).append(note.rect())
+        for rgba, rects in blocks.items():
+            painter.setBrush(themes.color_of(rgba))
+            painter.drawRects(rects)
+        if chosen:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(theme.color("accent.base"), 2 / zoom))
+            painter.drawRects([r.adjusted(-2 / zoom, -2 / zoom, 2 / zoom, 2 / zoom) for r in chosen])
+        painter.setWorldTransform(QTransform.fromTranslate(transform.dx(), transform.dy()))
+        plain = zoom * 216 < 44
+        for item in items:
+            look = item.look
+            if not look.anatomy.is_dot and not (plain and look.run.preview is None and look.run.state not in ("failed", "running")):
+                item.paint_far(painter, theme, zoom)
+        painter.setWorldTransform(transform)
+        scene.overlay.paint_at(painter, zoom)
+
+    def picture(self, scale: float, margin: float, rect: QRectF | None) -> QImage:
+        """The whole graph (or a part of it) as a picture, at `scale` px a unit; at most 16384 px a side."""
+        area = (rect or self._scene.content_rect()).adjusted(-margin, -margin, margin, margin)
+        if area.isEmpty():
+            area = QRectF(0, 0, 640, 360)
+        scale = min(scale, 16384 / area.width(), 16384 / area.height())
+        image = QImage(max(1, math.ceil(area.width() * scale)), max(1, math.ceil(area.height() * scale)), QImage.Format.Format_RGB32)
+        scene = self._scene
+        kept = scene.ratio, scene.moving, scene.zooming, scene.bodies.budget
+        scene.ratio, scene.moving, scene.zooming, scene.in_picture = 1.0, False, False, True
+        painter = QPainter(image)
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        transform = QTransform(scale, 0, 0, scale, -area.left() * scale, -area.top() * scale)
+        self.paint(painter, QRectF(image.rect()), transform)
+        painter.end()
+        scene.ratio, scene.moving, scene.zooming, scene.bodies.budget = kept
+        scene.in_picture = False
+        return image
