@@ -40,7 +40,14 @@ CATEGORY_ICONS: Final[Mapping[str, str]] = {
     "remote": "cloud",
     "subgraph": "workflow",
 }
-VALUE_PORTS: Final[Mapping[str, str]] = {"int": "number", "float": "number", "bool": "number", "str": "text", "path": "text", "Path": "text"}
+VALUE_PORTS: Final[Mapping[str, str]] = {
+    "int": "number",
+    "float": "number",
+    "bool": "number",
+    "str": "text",
+    "path": "text",
+    "Path": "text",
+}
 
 
 @dataclass(frozen=True)

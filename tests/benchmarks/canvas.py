@@ -31,7 +31,10 @@ from ui.canvas.view import GraphView
 from ui.document import Document
 
 WIDTH, HEIGHT = 1600, 1000
-TARGETS = {500: {"build_s": 0.1, "pan": 10, "fit": 20, "drag_200": 40, "undo": 15, "preview_tick": 3, "rss_mb": 25}, 2000: {"pan": 16, "fit": 33}}
+TARGETS = {
+    500: {"build_s": 0.1, "pan": 10, "fit": 20, "drag_200": 40, "undo": 15, "preview_tick": 3, "rss_mb": 25},
+    2000: {"pan": 16, "fit": 33},
+}
 SAMPLE = NodeSpec(
     "sampling/sample",
     1,
@@ -153,7 +156,9 @@ def measure(count: int, repeat: int = 30) -> dict[str, float]:
     settle()
     found["fit_zoom"] = round(view.zoom, 3)
     found["fit"] = frames(lambda i: view.viewport().update())
-    near = sorted(graph.nodes, key=lambda n: (graph.nodes[n].position[0] - middle.x()) ** 2 + (graph.nodes[n].position[1] - middle.y()) ** 2)
+    near = sorted(
+        graph.nodes, key=lambda n: (graph.nodes[n].position[0] - middle.x()) ** 2 + (graph.nodes[n].position[1] - middle.y()) ** 2
+    )
     found |= _drag(view, document, near[:200], middle, frame, frames, settle)
     view.look_at(1.0, QPointF(*graph.nodes[near[0]].position) + QPointF(100, 100))
     pictures = [QImage(512, 512, QImage.Format.Format_RGB32) for _ in range(2)]
@@ -163,7 +168,9 @@ def measure(count: int, repeat: int = 30) -> dict[str, float]:
     settle()
     view._come_to_rest()
     settle()
-    found["preview_tick"] = frames(lambda i: document.set_states({near[0]: RunState("running", 1 + i % 20, 20, eta=3.0, sigma=0.5, preview=pictures[i % 2])}))
+    found["preview_tick"] = frames(
+        lambda i: document.set_states({near[0]: RunState("running", 1 + i % 20, 20, eta=3.0, sigma=0.5, preview=pictures[i % 2])})
+    )
     points = [QPointF(random.Random(3 + k).randrange(WIDTH), random.Random(k).randrange(HEIGHT)) for k in range(300)]
     start = time.process_time()
     for point in points:
@@ -173,7 +180,15 @@ def measure(count: int, repeat: int = 30) -> dict[str, float]:
     return found
 
 
-def _drag(view: GraphView, document: Document, names: list[str], middle: QPointF, frame: Callable[..., float], frames: Callable[..., float], settle: Callable[[], None]) -> dict[str, float]:
+def _drag(
+    view: GraphView,
+    document: Document,
+    names: list[str],
+    middle: QPointF,
+    frame: Callable[..., float],
+    frames: Callable[..., float],
+    settle: Callable[[], None],
+) -> dict[str, float]:
     """Drag 200 nodes by hand, drop them, undo."""
     from PySide6.QtCore import Qt
 
@@ -194,7 +209,9 @@ def _drag(view: GraphView, document: Document, names: list[str], middle: QPointF
     found = {"drag_200": frames(lambda i: (view.begin_motion(), gesture.update(pointer(i + 1))), 15)}
     gesture.commit(pointer(16))
     settle()
-    found["undo"] = round(statistics.median([frame(document.undo), frame(document.redo), frame(document.undo), frame(document.redo), frame(document.undo)]), 2)
+    found["undo"] = round(
+        statistics.median([frame(document.undo), frame(document.redo), frame(document.undo), frame(document.redo), frame(document.undo)]), 2
+    )
     document.select([])
     settle()
     return found

@@ -18,8 +18,12 @@ from ui import theme
 from ui.actions import TABLE
 
 TEXT, GRAPHIC, APART = 4.5, 3.0, 6.0
-LMS = np.array([[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566], [0.0883024619, 0.2817188376, 0.6299787005]])
-LAB = np.array([[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099], [0.0259040371, 0.7827717662, -0.8086757660]])
+LMS = np.array(
+    [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566], [0.0883024619, 0.2817188376, 0.6299787005]]
+)
+LAB = np.array(
+    [[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099], [0.0259040371, 0.7827717662, -0.8086757660]]
+)
 VISION = {  # Machado, Oliveira and Fernandes 2009, severity 1.0, in linear light
     "normal": np.eye(3),
     "protanopia": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
@@ -51,9 +55,20 @@ def test_text_can_be_read_on_every_surface(name: str) -> None:
     for ink in ("primary", "secondary", "tertiary"):
         for surface in surfaces:
             assert contrast(look.color(f"text.{ink}"), look.color(f"surface.{surface}")) >= TEXT, (ink, surface)
-    for ink, under in (("text.primary", "surface.hover"), ("text.primary", "surface.field_fill"), ("text.primary", "surface.field_fill_hover"), ("text.secondary", "surface.field_fill")):
+    for ink, under in (
+        ("text.primary", "surface.hover"),
+        ("text.primary", "surface.field_fill"),
+        ("text.primary", "surface.field_fill_hover"),
+        ("text.secondary", "surface.field_fill"),
+    ):
         assert contrast(look.color(ink), look.color(under)) >= TEXT, (ink, under)
-    for ink, under in (("text.on_accent", "accent.base"), ("text.on_accent", "accent.hover"), ("text.on_live", "state.live"), ("text.on_bad", "state.bad_fill"), ("text.link", "surface.panel")):
+    for ink, under in (
+        ("text.on_accent", "accent.base"),
+        ("text.on_accent", "accent.hover"),
+        ("text.on_live", "state.live"),
+        ("text.on_bad", "state.bad_fill"),
+        ("text.link", "surface.panel"),
+    ):
         assert contrast(look.color(ink), look.color(under)) >= TEXT, (ink, under)
     for word in ("live", "ok", "warn", "bad", "bypass", "missing", "cached"):
         for surface in ("panel", "popup", "node"):

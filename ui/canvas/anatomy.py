@@ -227,7 +227,12 @@ def _stack_ports(
 ) -> None:
     """Folded: the ports of a side share at most three places in the middle of the header, one a type; a link ends at its type's place."""
     sides: tuple[tuple[Literal["in", "out"], float, list[tuple[str, str]]], ...] = (
-        ("in", 0.0, [(i.name, types.get(("in", i.name), i.type)) for i, _ in inputs] + [(c.name, c.type) for c, _, _ in controls if c.name in linked_inputs]),
+        (
+            "in",
+            0.0,
+            [(i.name, types.get(("in", i.name), i.type)) for i, _ in inputs]
+            + [(c.name, c.type) for c, _, _ in controls if c.name in linked_inputs],
+        ),
         ("out", made.width, [(o.name, types.get(("out", o.name), o.type)) for o in spec.outputs]),
     )
     for side, x, named in sides:

@@ -164,7 +164,9 @@ def _heights(flow: nx.DiGraph[str], columns: list[list[str]], boxes: Mapping[str
         for column in columns if forward else reversed(columns):
             wish: dict[str, float] = {}
             for name in column:
-                near = list(flow.predecessors(name) if forward else flow.successors(name)) or list(flow.successors(name) if forward else flow.predecessors(name))
+                near = list(flow.predecessors(name) if forward else flow.successors(name)) or list(
+                    flow.successors(name) if forward else flow.predecessors(name)
+                )
                 middles = [top[other] + min(boxes[other][3], 120) / 2 for other in near]
                 wish[name] = sum(middles) / len(middles) - min(boxes[name][3], 120) / 2 if middles else top[name]
             _spread(column, wish, boxes, top)

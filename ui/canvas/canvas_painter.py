@@ -55,7 +55,10 @@ class CanvasPainter:
         left = math.floor((area.left() - transform.dx()) / step) * step + transform.dx()
         top = math.floor((area.top() - transform.dy()) / step) * step + transform.dy()
         dot = max(1.5, 1.8 * min(zoom, 1.5))
-        for pattern, token, alpha in ((minor, "surface.canvas_dot", min(1.0, (zoom - 0.42) / 0.2)), (major, "surface.canvas_dot_major", min(1.0, (zoom - 0.2) / 0.2))):
+        for pattern, token, alpha in (
+            (minor, "surface.canvas_dot", min(1.0, (zoom - 0.42) / 0.2)),
+            (major, "surface.canvas_dot_major", min(1.0, (zoom - 0.2) / 0.2)),
+        ):
             if alpha > 0 and pattern:
                 pen = QPen(self.theme.color(token, round(alpha, 2)), dot)
                 painter.setPen(pen)
@@ -137,7 +140,9 @@ class CanvasPainter:
         kept = scene.ratio, scene.moving, scene.zooming, scene.bodies.budget
         scene.ratio, scene.moving, scene.zooming, scene.in_picture = 1.0, False, False, True
         painter = QPainter(image)
-        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        painter.setRenderHints(
+            QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing | QPainter.RenderHint.SmoothPixmapTransform
+        )
         transform = QTransform(scale, 0, 0, scale, -area.left() * scale, -area.top() * scale)
         self.paint(painter, QRectF(image.rect()), transform)
         painter.end()

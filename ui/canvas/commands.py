@@ -79,7 +79,9 @@ class Commands:
         if not ids:
             return False
         fragment = _with_definitions(self.graph, self.view.document.root.subgraphs).fragment(ids)
-        incoming = [list(link) for name in fragment.nodes for link in self.graph.incoming.get(name, ()) if link.source not in fragment.nodes]
+        incoming = [
+            list(link) for name in fragment.nodes for link in self.graph.incoming.get(name, ()) if link.source not in fragment.nodes
+        ]
         if incoming:
             fragment = fragment.with_meta(**{CLIP_META: incoming})
         text = graphfile.dumps(fragment)
@@ -399,7 +401,14 @@ class Commands:
         return self.view.edit(label, change)
 
     def _align(self, edge: str) -> bool:
-        kinds: dict[str, Edge] = {"left": "left", "right": "right", "top": "top", "bottom": "bottom", "center": "center", "middle": "middle"}
+        kinds: dict[str, Edge] = {
+            "left": "left",
+            "right": "right",
+            "top": "top",
+            "bottom": "bottom",
+            "center": "center",
+            "middle": "middle",
+        }
         return self._apply("Align", aligned(self.boxes(self.chosen), kinds[edge]))
 
     def do_distribute_h(self) -> bool:

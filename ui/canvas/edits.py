@@ -105,10 +105,14 @@ def detached(graph: Graph, ports: Ports, ids: Iterable[str]) -> Graph:
         result = result.without_link(link)
     for out in leaving:
         wanted = ports.input_type(out.target, out.input)
-        exact = [i for i in entering if ports.output_type(i.source, i.output) == wanted] or [i for i in entering if accepts(wanted, ports.output_type(i.source, i.output))]
+        exact = [i for i in entering if ports.output_type(i.source, i.output) == wanted] or [
+            i for i in entering if accepts(wanted, ports.output_type(i.source, i.output))
+        ]
         if exact:
             try:
-                result = result.with_link(Link(exact[0].source, exact[0].output, out.target, out.input), many=_takes_many(graph, ports, out.target, out.input))
+                result = result.with_link(
+                    Link(exact[0].source, exact[0].output, out.target, out.input), many=_takes_many(graph, ports, out.target, out.input)
+                )
             except GraphError:
                 continue
     return result
@@ -125,7 +129,9 @@ def deleted(graph: Graph, ports: Ports, ids: Iterable[str], links: Iterable[Link
     return graph.without(*chosen)
 
 
-def duplicated(graph: Graph, ports: Ports, ids: Iterable[str], dx: float, dy: float, with_inputs: bool = False) -> tuple[Graph, dict[str, str]]:
+def duplicated(
+    graph: Graph, ports: Ports, ids: Iterable[str], dx: float, dy: float, with_inputs: bool = False
+) -> tuple[Graph, dict[str, str]]:
     """Copy nodes, groups and notes beside themselves; with their incoming links on demand. Also returns old id -> new id."""
     chosen = set(ids)
     result, names = graph.pasted(graph.fragment(chosen), dx, dy)
@@ -142,7 +148,9 @@ def _with_incoming(result: Graph, ports: Ports, before: Graph, names: Mapping[st
     return result
 
 
-def pasted(graph: Graph, ports: Ports, fragment: Graph, at: tuple[float, float], incoming: Sequence[Link] = ()) -> tuple[Graph, dict[str, str]]:
+def pasted(
+    graph: Graph, ports: Ports, fragment: Graph, at: tuple[float, float], incoming: Sequence[Link] = ()
+) -> tuple[Graph, dict[str, str]]:
     """Add a fragment with its top left corner at a place. `incoming` are links from nodes that may still be here, kept by "copy"."""
     corners = [node.position for node in fragment.nodes.values()] + [(r[0], r[1]) for r in _rects(fragment)]
     if not corners:
@@ -153,7 +161,9 @@ def pasted(graph: Graph, ports: Ports, fragment: Graph, at: tuple[float, float],
         if link.target in names and link.source in graph.nodes:
             target = names[link.target]
             try:
-                result = result.with_link(Link(link.source, link.output, target, link.input), many=_takes_many(graph, ports, link.target, link.input))
+                result = result.with_link(
+                    Link(link.source, link.output, target, link.input), many=_takes_many(graph, ports, link.target, link.input)
+                )
             except GraphError:
                 continue
     return result, names

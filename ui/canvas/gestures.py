@@ -117,7 +117,11 @@ class Resize(Gesture):
     def commit(self, pointer: Pointer) -> None:
         if self.name in self.scene.groups:
             frame, name = self.scene.groups[self.name].rect(), self.name
-            inside = {n: as_box(item.rect()) for n, item in self.scene.nodes.items() if item.rect().intersects(frame) or item.rect().intersects(self._before)}
+            inside = {
+                n: as_box(item.rect())
+                for n, item in self.scene.nodes.items()
+                if item.rect().intersects(frame) or item.rect().intersects(self._before)
+            }
             self.view.edit("Resize", lambda graph: edits.with_members(graph, inside) if name in graph.groups else graph, merge=self._merge)
 
     def cancel(self) -> None:

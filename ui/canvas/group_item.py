@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 
 TITLE = 34.0
 FOLDED_WIDTH = 216.0
-COLORS = ("category.control", "category.image", "category.latent", "category.conditioning", "category.loaders", "category.mask", "category.logic", "category.remote")
+COLORS = (
+    "category.control",
+    "category.image",
+    "category.latent",
+    "category.conditioning",
+    "category.loaders",
+    "category.mask",
+    "category.logic",
+    "category.remote",
+)
 
 
 def group_color(theme: Theme, color: str | None) -> QColor:
@@ -63,7 +72,14 @@ class GroupItem(Item):
         width, height = self.size()
         paper = "surface.canvas" if theme.is_dark else "surface.panel_header"
         line = theme.color("accent.base") if self.selected else theme.mix(color, "surface.canvas", 0.6 if self.hovered else 0.34)
-        draw_box(painter, QRectF(0, 0, width, height), theme.mix(color, paper, theme.opacity["group_fill"]), 12, line, 2.0 if self.selected else 1.0)
+        draw_box(
+            painter,
+            QRectF(0, 0, width, height),
+            theme.mix(color, paper, theme.opacity["group_fill"]),
+            12,
+            line,
+            2.0 if self.selected else 1.0,
+        )
         if zoom >= theme.size["lod_block"]:
             draw_text(painter, 14, 6, width - 28, 24, self.group.title, theme.mix(color, "text.primary", 0.45), "heading")
         elif width * zoom > 60:

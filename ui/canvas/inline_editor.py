@@ -102,7 +102,11 @@ class InlineEditor(QObject):
         title = item.look.title if isinstance(item, NodeItem) else item.group.title
         rect = item.rect()
         line = _Title(title, self.view)
-        place = QRectF(rect.x() + 24, rect.y() + 2, rect.width() - 32, HEADER - 4) if isinstance(item, NodeItem) else QRectF(rect.x() + 8, rect.y() + 6, min(rect.width() - 16, 320), 26)
+        place = (
+            QRectF(rect.x() + 24, rect.y() + 2, rect.width() - 32, HEADER - 4)
+            if isinstance(item, NodeItem)
+            else QRectF(rect.x() + 8, rect.y() + 6, min(rect.width() - 16, 320), 26)
+        )
         line.done.connect(lambda text: self._retitle(name, title, text))
         self._open(line, place)
         line.setFocus()

@@ -47,7 +47,12 @@ class Wire:
         left, top, right, bottom = bounds[0] - 8, bounds[1] - 8, bounds[2] + 8, bounds[3] + 8
         points = self.samples()
         for (x1, y1), (x2, y2) in itertools.pairwise(points):
-            if (x1 if x1 < x2 else x2) <= right and (x1 if x1 > x2 else x2) >= left and (y1 if y1 < y2 else y2) <= bottom and (y1 if y1 > y2 else y2) >= top:
+            if (
+                (x1 if x1 < x2 else x2) <= right
+                and (x1 if x1 > x2 else x2) >= left
+                and (y1 if y1 < y2 else y2) <= bottom
+                and (y1 if y1 > y2 else y2) >= top
+            ):
                 return True
         return self.hidden
 
@@ -253,7 +258,11 @@ class LinkLayer:
         """The nearest link within `tolerance`."""
         best, nearest = None, tolerance
         for wire in self.within((x - tolerance, y - tolerance, x + tolerance, y + tolerance)):
-            distance = distance_to(wire.samples(), x, y) if not wire.hidden else min(QLineF(wire.line.p1(), QPointF(x, y)).length(), QLineF(wire.line.p2(), QPointF(x, y)).length()) - STUB
+            distance = (
+                distance_to(wire.samples(), x, y)
+                if not wire.hidden
+                else min(QLineF(wire.line.p1(), QPointF(x, y)).length(), QLineF(wire.line.p2(), QPointF(x, y)).length()) - STUB
+            )
             if distance <= nearest:
                 best, nearest = wire.link, distance
         return best
@@ -313,7 +322,9 @@ class LinkLayer:
         ratio = still.key[3]
         painter.resetTransform()
         area = transform.mapRect(as_rect(bounds)).toAlignedRect().intersected(still.screen)
-        painter.drawPixmap(QRectF(area), still.pixmap, QRectF(area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio))
+        painter.drawPixmap(
+            QRectF(area), still.pixmap, QRectF(area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio)
+        )
         painter.setWorldTransform(transform)
         return True
 
@@ -410,7 +421,13 @@ class LinkLayer:
             painter.drawLine(point, QPointF(point.x() + way * STUB, point.y()))
             left = point.x() + STUB if way > 0 else point.x() - STUB - room
             box = QRectF(left, point.y() - 8, room, 16)
-            draw_box(painter, box, theme.mix("port." + wire.kind, "surface.canvas", 0.18), 8, theme.color("accent.base") if wire.link in self.selected else None)
+            draw_box(
+                painter,
+                box,
+                theme.mix("port." + wire.kind, "surface.canvas", 0.18),
+                8,
+                theme.color("accent.base") if wire.link in self.selected else None,
+            )
             draw_text(painter, box.x(), box.y(), room, 16, name, theme.color("text.secondary"), "caption", "center", 500, whole=True)
 
     def _paint_dots(self, painter: QPainter, theme: Theme) -> None:

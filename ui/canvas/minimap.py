@@ -113,7 +113,9 @@ class Minimap(Floating):
                 color = theme.color("state.live" if state == "running" else "state.bad")
             else:
                 color = theme.mix(look.color or theme.category_token(look.category), "surface.window", 0.75)
-            blocks.setdefault(color.rgba(), []).append(QRectF(ox + item.x() * k, oy + item.y() * k, max(1.5, shape.width * k), max(1.5, shape.height * k)))
+            blocks.setdefault(color.rgba(), []).append(
+                QRectF(ox + item.x() * k, oy + item.y() * k, max(1.5, shape.width * k), max(1.5, shape.height * k))
+            )
         many = len(scene.nodes) > 150
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, not many)
         for rgba, rects in blocks.items():
@@ -175,7 +177,9 @@ class ZoomPill(Floating):
             if over:
                 draw_box(painter, QRectF(left + 3, 4, right - left - 6, 24), theme.color("surface.hover"), 5)
             if name:
-                themes.draw_icon(painter, name, QRectF((left + right) / 2 - 8, 8, 16, 16), theme.color("text.primary" if over else "text.secondary"))
+                themes.draw_icon(
+                    painter, name, QRectF((left + right) / 2 - 8, 8, 16, 16), theme.color("text.primary" if over else "text.secondary")
+                )
         words = f"{round(self._view.zoom * 100)} %"
         draw_text(painter, 30, 0, 46, 32, words, theme.color("text.primary"), "small", "center", 500, True, whole=True)
         painter.fillRect(QRectF(105, 8, 1, 16), theme.color("line.soft"))

@@ -103,12 +103,16 @@ class Move(Gesture):
     def _line_up(self, x: float, y: float, lead: QRectF) -> tuple[float, float]:
         if self._neighbours is None:
             around = self.scene.seen
-            self._neighbours = [item.rect() for item in self.scene.nodes_within(around) if item.node.id not in self.ids and not item.anatomy.is_dot]
+            self._neighbours = [
+                item.rect() for item in self.scene.nodes_within(around) if item.node.id not in self.ids and not item.anatomy.is_dot
+            ]
         reach = GUIDE_REACH / self.view.zoom
         guides: list[QLineF] = []
         width, height = lead.width(), lead.height()
         best_x = min(
-            ((abs(edge - mine), edge - mine, r) for r in self._neighbours for edge, mine in ((r.left(), x), (r.right(), x + width))), key=lambda c: c[0], default=None
+            ((abs(edge - mine), edge - mine, r) for r in self._neighbours for edge, mine in ((r.left(), x), (r.right(), x + width))),
+            key=lambda c: c[0],
+            default=None,
         )
         best_y = min(((abs(r.top() - y), r.top() - y, r) for r in self._neighbours), key=lambda c: c[0], default=None)
         if best_x is not None and best_x[0] <= reach:
@@ -177,9 +181,13 @@ class Move(Gesture):
                 body = item.rect().adjusted(item.anatomy.width * 0.15, 0, -item.anatomy.width * 0.15, 0)
                 crossed = [link for link in self.scene.links.touched_by(body) if name not in (link.source, link.target)]
                 middle = body.center()
-                crossed.sort(key=lambda link: min(abs(p[0] - middle.x()) + abs(p[1] - middle.y()) for p in self.scene.links.wires[link].samples()))
+                crossed.sort(
+                    key=lambda link: min(abs(p[0] - middle.x()) + abs(p[1] - middle.y()) for p in self.scene.links.wires[link].samples())
+                )
                 ports = self.scene.ports
-                target = next((link for link in crossed[:4] if edits.inserted(self.view.document.graph, ports, name, link) is not None), None)
+                target = next(
+                    (link for link in crossed[:4] if edits.inserted(self.view.document.graph, ports, name, link) is not None), None
+                )
         if target != self._target:
             self._target = target
             self.scene.links.select([target] if target is not None else ())

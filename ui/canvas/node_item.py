@@ -99,13 +99,19 @@ class CachedItem(Item):
         if kept is not None and fresh and self._scene.zooming and 0.5 < kept[1] / scale < 2:
             pixmap, unit = kept[0], kept[1]  # soft while the zoom moves; sharp 120 ms after it rests
             pixmap.setDevicePixelRatio(1.0)
-            painter.drawPixmap(QRectF(-MARGIN, -MARGIN, pixmap.width() / unit, pixmap.height() / unit), pixmap, QRectF(0, 0, pixmap.width(), pixmap.height()))
+            painter.drawPixmap(
+                QRectF(-MARGIN, -MARGIN, pixmap.width() / unit, pixmap.height() / unit),
+                pixmap,
+                QRectF(0, 0, pixmap.width(), pixmap.height()),
+            )
             return
         size = self.size()
         pixmap = QPixmap(max(1, round((size[0] + 2 * MARGIN) * scale)), max(1, round((size[1] + 2 * MARGIN) * scale)))
         pixmap.fill(Qt.GlobalColor.transparent)
         body = QPainter(pixmap)
-        body.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform | QPainter.RenderHint.TextAntialiasing)
+        body.setRenderHints(
+            QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform | QPainter.RenderHint.TextAntialiasing
+        )
         origin = round(MARGIN * scale)  # a whole device pixel, so that lines inside fall on pixels too
         body.translate(origin, origin)
         body.scale(scale, scale)
@@ -166,7 +172,12 @@ class NodeItem(CachedItem):
         """Another moment of the run. Only a change of what stands still on the body repaints it."""
         before = self.look.run
         self.look.run = run
-        if run.preview is not None and before.preview is not None and run.preview.cacheKey() != before.preview.cacheKey() and self._preview is not None:
+        if (
+            run.preview is not None
+            and before.preview is not None
+            and run.preview.cacheKey() != before.preview.cacheKey()
+            and self._preview is not None
+        ):
             self._before, self._since = self._preview, time.monotonic()
         still = ("state", "message", "input", "place", "seconds", "note", "seed")
         if run.state != before.state or (run.state != "running" and any(getattr(run, name) != getattr(before, name) for name in still)):
@@ -301,7 +312,10 @@ class NodeItem(CachedItem):
         name_room = 0.0
         if rect.width() >= 44 and rect.height() >= 14:
             name_room = 17.0
-            painter.drawPixmap(QPointF(round(rect.x() + 4), round(rect.y() + 1)), far_name(self.look.title, int(rect.width() - 8) // 8 * 8, theme.name, self._scene.ratio))
+            painter.drawPixmap(
+                QPointF(round(rect.x() + 4), round(rect.y() + 1)),
+                far_name(self.look.title, int(rect.width() - 8) // 8 * 8, theme.name, self._scene.ratio),
+            )
         preview = self.look.run.preview
         if preview is not None and not preview.isNull() and self.anatomy.preview is not None and rect.height() - name_room > 14:
             x, y, width, height = (v * zoom for v in self.anatomy.preview)

@@ -147,7 +147,9 @@ def _paint_title(painter: QPainter, theme: Theme, look: Look, category: QColor, 
         if look.family:
             width = text_width(look.family, "caption", 500) + 10
             draw_box(painter, QRectF(right - width, 6, width, 16), theme.color("surface.field"), 4)
-            draw_text(painter, right - width, 6, width, 16, look.family, theme.color("text.secondary"), "caption", "center", 500, whole=True)
+            draw_text(
+                painter, right - width, 6, width, 16, look.family, theme.color("text.secondary"), "caption", "center", 500, whole=True
+            )
             right -= width + 6
     if detail:
         draw_text(painter, 29 + side, 0, right - 31 - side, HEADER, look.title, theme.color("text.primary"), "node_title")
@@ -170,7 +172,9 @@ def badge_words(look: Look) -> tuple[str, str, str, str]:
     if look.missing:
         return "missing", "state.missing", "", ""
     if run.state == "running":
-        words = run.note or (f"{seconds_text(run.eta)} left" if run.eta is not None else f"{run.done}/{run.total}" if run.total else "running")
+        words = run.note or (
+            f"{seconds_text(run.eta)} left" if run.eta is not None else f"{run.done}/{run.total}" if run.total else "running"
+        )
         return words, "state.live_text", "", ""
     if run.state == "failed":
         return "failed", "state.bad", "circle-alert", "state.bad"
@@ -259,7 +263,10 @@ def _paint_row_far(painter: QPainter, theme: Theme, row: Row, rect: QRectF) -> N
     draw_box(painter, rect, theme.color("surface.field"), 4)
     if row.kind == "number" and row.share is not None:
         left, right = row.share
-        painter.fillRect(QRectF(rect.x() + rect.width() * left, rect.y(), rect.width() * (right - left), rect.height()), theme.color("surface.field_fill"))
+        painter.fillRect(
+            QRectF(rect.x() + rect.width() * left, rect.y(), rect.width() * (right - left), rect.height()),
+            theme.color("surface.field_fill"),
+        )
     elif row.kind == "text":
         for number in range(min(len(row.lines), 4)):
             width = min(rect.width() - 16, 7.0 * len(row.lines[number][1]))
@@ -290,25 +297,57 @@ def paint_field(painter: QPainter, theme: Theme, row: Row, rect: QRectF, hover: 
         taken = draw_text(painter, x, y, width - inset, height, row.value, ink, "value", "right")
         draw_text(painter, x + (16 if hover else 8), y, width - taken - inset - 20, height, row.label, label)
     elif row.kind == "file":
-        themes.draw_icon(painter, _file_icon(row), QRectF(x + 7, y + 5, 14, 14), theme.color("state.warn" if row.missing else "text.tertiary"))
-        draw_text(painter, x + 27, y, width - 49, height, row.value if row.raw else f"{row.label}: choose", ink if row.raw else theme.color("text.tertiary"), middle=True)
+        themes.draw_icon(
+            painter, _file_icon(row), QRectF(x + 7, y + 5, 14, 14), theme.color("state.warn" if row.missing else "text.tertiary")
+        )
+        draw_text(
+            painter,
+            x + 27,
+            y,
+            width - 49,
+            height,
+            row.value if row.raw else f"{row.label}: choose",
+            ink if row.raw else theme.color("text.tertiary"),
+            middle=True,
+        )
         themes.draw_icon(painter, "chevron-down", QRectF(x + width - 19, y + 6, 12, 12), theme.color("text.tertiary"))
     elif row.kind == "color":
         draw_text(painter, x + 8, y, width * 0.5, height, row.label, label)
         draw_text(painter, x, y, width - 34, height, row.value, ink, "value", "right")
-        draw_box(painter, QRectF(x + width - 26, y + 4, 18, 16), QColor(str(row.raw)) if QColor.isValidColorName(str(row.raw)) else theme.color("surface.field"), 3, theme.color("line.strong"))
+        draw_box(
+            painter,
+            QRectF(x + width - 26, y + 4, 18, 16),
+            QColor(str(row.raw)) if QColor.isValidColorName(str(row.raw)) else theme.color("surface.field"),
+            3,
+            theme.color("line.strong"),
+        )
     else:
         icon, room = {"seed": ("dice-5", 24.0), "choice": ("chevron-down", 24.0), "drawing": ("brush", 26.0)}.get(row.kind, ("", 8.0))
         mono = row.kind == "seed"
         name_width = min(text_width(row.label), width * 0.5)
-        draw_text(painter, x + 8 + name_width + 8, y, width - room - name_width - 16, height, row.value, ink, "value" if mono else "body", "right")
+        draw_text(
+            painter, x + 8 + name_width + 8, y, width - room - name_width - 16, height, row.value, ink, "value" if mono else "body", "right"
+        )
         draw_text(painter, x + 8, y, width * 0.5, height, row.label, label)
         if icon:
             side = 12.0 if icon == "chevron-down" else 14.0
-            themes.draw_icon(painter, icon, QRectF(x + width - 7 - side, y + (height - side) / 2, side, side), theme.color("text.secondary" if hover else "text.tertiary"))
+            themes.draw_icon(
+                painter,
+                icon,
+                QRectF(x + width - 7 - side, y + (height - side) / 2, side, side),
+                theme.color("text.secondary" if hover else "text.tertiary"),
+            )
 
 
-FILE_ICONS = {"checkpoints": "box", "loras": "puzzle", "controlnet": "scan-line", "vae": "box", "input": "image", "output": "folder", "upscale": "image-upscale"}
+FILE_ICONS = {
+    "checkpoints": "box",
+    "loras": "puzzle",
+    "controlnet": "scan-line",
+    "vae": "box",
+    "input": "image",
+    "output": "folder",
+    "upscale": "image-upscale",
+}
 
 
 def _file_icon(row: Row) -> str:
@@ -343,7 +382,9 @@ def prompt_marks(text: str) -> list[tuple[int, int]]:
 
 
 def paint_prompt(painter: QPainter, theme: Theme, rect: QRectF, text: str, row: Row, hover: bool) -> None:
-    draw_box(painter, rect, theme.color("surface.field_hover" if hover else "surface.field"), 4, theme.color("line.strong") if hover else None)
+    draw_box(
+        painter, rect, theme.color("surface.field_hover" if hover else "surface.field"), 4, theme.color("line.strong") if hover else None
+    )
     ink = theme.color("text.primary")
     if not text:
         draw_text(painter, rect.x() + 8, rect.y() + 4, rect.width() - 16, 16, row.label, theme.color("text.tertiary"))
@@ -449,7 +490,9 @@ def paint_ticks(painter: QPainter, theme: Theme, rect: QRectF, run: RunState) ->
         painter.fillRect(QRectF(x + 8, bottom - 9, (width - 16) * run.done / total, 3), theme.color("on_image.live"))
     draw_text(painter, x + 8, bottom - 27, 120, 16, f"{run.done} / {run.total}", theme.color("on_image.primary"), "caption", mono=True)
     if run.sigma is not None:
-        draw_text(painter, x, bottom - 27, width - 8, 16, f"σ {run.sigma:.2f}", theme.color("on_image.secondary"), "caption", "right", 400, True)
+        draw_text(
+            painter, x, bottom - 27, width - 8, 16, f"σ {run.sigma:.2f}", theme.color("on_image.secondary"), "caption", "right", 400, True
+        )
 
 
 def error_rect(made: Anatomy, message: str) -> tuple[QRectF, bool]:

@@ -28,7 +28,9 @@ class InertDocument(QTextDocument):
 
     def show_markdown(self, text: str) -> None:
         without_pictures = re.sub(r"!(?=\[)", "", text)
-        self.setMarkdown(without_pictures, QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML)
+        self.setMarkdown(
+            without_pictures, QTextDocument.MarkdownFeature.MarkdownDialectGitHub | QTextDocument.MarkdownFeature.MarkdownNoHTML
+        )
 
 
 class NoteItem(CachedItem):

@@ -74,8 +74,12 @@ class OverlayLayer:
             for ref in link.fitting:
                 place = self._scene.port_place(ref)
                 if place is not None:
-                    patch("fit", theme.name, scale, "port." + theme.port_kind(ref.type)).paint(painter, QRectF(place[0] - 8, place[1] - 8, 16, 16))
-                    draw_port(painter, theme, theme.port_kind(ref.type), *place, 12 if ref != link.snapped else 14, self._scene.is_linked(ref))  # also a value's own port, which is not seen at other times
+                    patch("fit", theme.name, scale, "port." + theme.port_kind(ref.type)).paint(
+                        painter, QRectF(place[0] - 8, place[1] - 8, 16, 16)
+                    )
+                    draw_port(
+                        painter, theme, theme.port_kind(ref.type), *place, 12 if ref != link.snapped else 14, self._scene.is_linked(ref)
+                    )  # also a value's own port, which is not seen at other times
         painter.setBrush(Qt.BrushStyle.NoBrush)
         end = link.at
         if link.snapped is not None:
@@ -129,7 +133,16 @@ class OverlayLayer:
         draw_box(painter, box, theme.color("surface.popup"), 8, theme.color("line.soft"))
         for k, line in enumerate(lines):
             strong = k == 0 and len(lines) > 1
-            draw_text(painter, 12, 7 + 18 * k, width, 18, line, theme.color("text.primary" if strong or len(lines) == 1 else "text.secondary"), weight=600 if strong else 400)
+            draw_text(
+                painter,
+                12,
+                7 + 18 * k,
+                width,
+                18,
+                line,
+                theme.color("text.primary" if strong or len(lines) == 1 else "text.secondary"),
+                weight=600 if strong else 400,
+            )
         painter.restore()
 
     def _paint_chip(self, painter: QPainter, x: float, y: float, words: str, zoom: float) -> None:

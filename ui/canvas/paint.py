@@ -158,7 +158,15 @@ def draw_port(
     path = port_path(shape, size)
     painter.translate(x, y)
     if rim:
-        painter.setPen(QPen(theme.color("line.node" if theme.is_dark else "surface.node"), 3.4, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin))
+        painter.setPen(
+            QPen(
+                theme.color("line.node" if theme.is_dark else "surface.node"),
+                3.4,
+                Qt.PenStyle.SolidLine,
+                Qt.PenCapStyle.RoundCap,
+                Qt.PenJoinStyle.RoundJoin,
+            )
+        )
         painter.setBrush(theme.color("surface.canvas"))
         painter.drawPath(path)
     before = painter.opacity()
@@ -184,7 +192,15 @@ def draw_port(
 # Boxes ------------------------------------------------------------------------------------------------------------
 
 
-def draw_box(painter: QPainter, rect: QRectF, fill: QColor | None, radius: float = 0.0, line: QColor | None = None, width: float = 1.0, dash: bool = False) -> None:
+def draw_box(
+    painter: QPainter,
+    rect: QRectF,
+    fill: QColor | None,
+    radius: float = 0.0,
+    line: QColor | None = None,
+    width: float = 1.0,
+    dash: bool = False,
+) -> None:
     """A rounded box; its line lies inside its edge."""
     if line is not None:
         pen = QPen(line, width)
@@ -234,7 +250,9 @@ class NinePatch:
         unit = self._edge / self._scale
         x0, y0 = rect.left() - self._margin, rect.top() - self._margin
         width, height = rect.width() + 2 * self._margin, rect.height() + 2 * self._margin
-        top, middle, bottom = self._strips(max(2 * self._edge + 2, round(width * self._scale)), max(2 * self._edge + 2, round(height * self._scale)))
+        top, middle, bottom = self._strips(
+            max(2 * self._edge + 2, round(width * self._scale)), max(2 * self._edge + 2, round(height * self._scale))
+        )
         painter.drawPixmap(QRectF(x0, y0, width, unit), top, QRectF(top.rect()))
         painter.drawPixmap(QRectF(x0, y0 + height - unit, width, unit), bottom, QRectF(bottom.rect()))
         for k, left in enumerate((x0, x0 + width - unit)):
@@ -302,7 +320,12 @@ def _ring(color: QColor, radius: float, gap: float, width: float) -> Callable[[Q
 
 
 @lru_cache(maxsize=96)
-def patch(kind: Literal["shadow", "shadow_hover", "shadow_popup", "halo", "halo_bad", "ring", "fit"], theme_name: str, scale: float, tone: str = "") -> NinePatch:
+def patch(
+    kind: Literal["shadow", "shadow_hover", "shadow_popup", "halo", "halo_bad", "ring", "fit"],
+    theme_name: str,
+    scale: float,
+    tone: str = "",
+) -> NinePatch:
     """The shadow, halo or selection ring of a theme at a scale (zoom x device pixel ratio). `tone` colours "fit"."""
     theme = themes.load(theme_name)
     radius = float(theme.radius["node"])

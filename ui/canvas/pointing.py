@@ -64,7 +64,10 @@ class Pointing:
             self.view.edit(f"Change {row.label}", lambda graph: graph.with_value(name, key, value))
         elif row.kind == "advanced":
             wanted = None if row.on else True
-            self.view.edit("Show advanced rows" if wanted else "Hide advanced rows", lambda graph: edits.with_extra(graph, name, "show_advanced", wanted))
+            self.view.edit(
+                "Show advanced rows" if wanted else "Hide advanced rows",
+                lambda graph: edits.with_extra(graph, name, "show_advanced", wanted),
+            )
         elif row.kind == "seed":
             place = self.view.viewport().mapFromGlobal(self.view.cursor().pos())
             self._click_seed(item, row, self.view.mapToScene(place))

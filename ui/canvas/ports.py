@@ -39,7 +39,11 @@ class Ports:
         made = Ports(graph, root, specs)
         if root.subgraphs is self.root.subgraphs:
             made._definitions = self._definitions
-        if graph.incoming is self.graph.incoming and graph.nodes.keys() == self.graph.nodes.keys() and root.subgraphs is self.root.subgraphs:
+        if (
+            graph.incoming is self.graph.incoming
+            and graph.nodes.keys() == self.graph.nodes.keys()
+            and root.subgraphs is self.root.subgraphs
+        ):
             made._types = self._types
             made._outgoing = self._outgoing
         return made

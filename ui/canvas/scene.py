@@ -220,7 +220,7 @@ class GraphScene(QObject):
             item = self.nodes[node.id] = NodeItem(self, node, spec, look)
         else:
             item.show_node(node, spec, look)
-        item.visible = (node.id not in self._folded_into)
+        item.visible = node.id not in self._folded_into
         self.place_in_grid(item)
 
     def place_in_grid(self, item: NodeItem) -> None:
@@ -254,7 +254,7 @@ class GraphScene(QObject):
             item = self.groups[group.id] = GroupItem(self, group)
         else:
             item.show_group(group)
-        item.visible = (group.id not in self._folded_into)
+        item.visible = group.id not in self._folded_into
 
     def _show_note(self, name: str) -> None:
         note = self.document.graph.notes[name]
@@ -263,7 +263,7 @@ class GraphScene(QObject):
             item = self.notes[name] = NoteItem(self, note)
         else:
             item.show_note(note)
-        item.visible = (name not in self._folded_into)
+        item.visible = name not in self._folded_into
 
     def _find_folded(self) -> None:
         graph = self.document.graph
@@ -523,7 +523,14 @@ class GraphScene(QObject):
         for number in self._grid.near((left, top, right, bottom)):
             name = self._names[number]
             box = self._boxes.get(name)
-            if box is not None and box[0] <= right and box[2] >= left and box[1] <= bottom and box[3] >= top and name not in self._folded_into:
+            if (
+                box is not None
+                and box[0] <= right
+                and box[2] >= left
+                and box[1] <= bottom
+                and box[3] >= top
+                and name not in self._folded_into
+            ):
                 found.append(self.nodes[name])
         return found
 
@@ -543,7 +550,13 @@ class GraphScene(QObject):
         top = self.node_at(x, y)
         best: tuple[float, PortRef] | None = None
         for item in self.nodes_within(QRectF(x - reach, y - reach, 2 * reach, 2 * reach)):
-            if top is not None and item is not top and item.z <= top.z and not item.anatomy.is_dot and top.rect().adjusted(HIT, 0, -HIT, 0).contains(x, y):
+            if (
+                top is not None
+                and item is not top
+                and item.z <= top.z
+                and not item.anatomy.is_dot
+                and top.rect().adjusted(HIT, 0, -HIT, 0).contains(x, y)
+            ):
                 continue
             for port in item.anatomy.ports:
                 if item.anatomy.is_dot and port.side == "in":
@@ -616,7 +629,8 @@ def _same_but_place(a: Node, b: Node) -> bool:
     return (
         a.values is b.values
         and a.extra is b.extra
-        and (a.type, a.title, a.size, a.mode, a.folded, a.pinned, a.color, a.version) == (b.type, b.title, b.size, b.mode, b.folded, b.pinned, b.color, b.version)
+        and (a.type, a.title, a.size, a.mode, a.folded, a.pinned, a.color, a.version)
+        == (b.type, b.title, b.size, b.mode, b.folded, b.pinned, b.color, b.version)
     )
 
 

@@ -201,7 +201,11 @@ def calculate(text: str, current: float = 0.0) -> float | int:
     Raises:
         ValueProblem: It is no sum, or has no finite result.
     """
-    cleaned = text.strip().replace("×", "*").replace("÷", "/").replace("^", "**").replace(",", ".") if "," in text and "(" not in text else text.strip()
+    cleaned = (
+        text.strip().replace("×", "*").replace("÷", "/").replace("^", "**").replace(",", ".")
+        if "," in text and "(" not in text
+        else text.strip()
+    )
     cleaned = cleaned.replace("×", "*").replace("÷", "/").replace("^", "**").replace("−", "-")
     if len(cleaned) > 200:
         raise ValueProblem("This is too long for a sum.")

@@ -62,7 +62,9 @@ class GraphView(QGraphicsView):
     help_requested = Signal(str)
     drawing_requested = Signal(str, str)  # node id, input: a mask is to be painted
 
-    def __init__(self, document: CanvasDocument, theme: Theme | None = None, keymap: Keymap | None = None, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, document: CanvasDocument, theme: Theme | None = None, keymap: Keymap | None = None, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._scene = GraphScene(document, theme or themes.current(), self)
         self.document = document
@@ -462,7 +464,11 @@ class GraphView(QGraphicsView):
         self._hover(pointer)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if self._floating_at(event.position()) is None and event.button() == Qt.MouseButton.LeftButton and self.pointing.double_click(self._pointer(event)):
+        if (
+            self._floating_at(event.position()) is None
+            and event.button() == Qt.MouseButton.LeftButton
+            and self.pointing.double_click(self._pointer(event))
+        ):
             self._gesture = None
             return
         self.mousePressEvent(event)
@@ -496,7 +502,9 @@ class GraphView(QGraphicsView):
             item.hover(True, target.name if target.kind == "value" else None)
         self._hovered = item
         for name, group in self._scene.groups.items():
-            hovered = name == (target.id if target.kind == "group" else self._scene.group_at(pointer.scene.x(), pointer.scene.y(), title_only=False))
+            hovered = name == (
+                target.id if target.kind == "group" else self._scene.group_at(pointer.scene.x(), pointer.scene.y(), title_only=False)
+            )
             if hovered != group.hovered:
                 group.hovered = hovered
                 group.update()
@@ -537,7 +545,9 @@ class GraphView(QGraphicsView):
         held = event.modifiers()
         if held & (Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.ControlModifier):
             amount = angle.y() or angle.x()
-            self.pan(-amount if held & Qt.KeyboardModifier.ShiftModifier else 0, -amount if held & Qt.KeyboardModifier.ControlModifier else 0)
+            self.pan(
+                -amount if held & Qt.KeyboardModifier.ShiftModifier else 0, -amount if held & Qt.KeyboardModifier.ControlModifier else 0
+            )
         elif event.phase() != Qt.ScrollPhase.NoScrollPhase and not pixels.isNull():
             self.zoom_at(self.zoom * 1.0015 ** pixels.y(), event.position())  # a touch pad
         elif angle.y():

@@ -52,7 +52,14 @@ def middle_height(source: End, target: End) -> float:
 def way_round(source: End, target: End) -> list[tuple[float, float]]:
     """Corners of a way round: out, to the gap, back, in."""
     middle = middle_height(source, target)
-    return [(source.x, source.y), (source.x + OUT, source.y), (source.x + OUT, middle), (target.x - OUT, middle), (target.x - OUT, target.y), (target.x, target.y)]
+    return [
+        (source.x, source.y),
+        (source.x + OUT, source.y),
+        (source.x + OUT, middle),
+        (target.x - OUT, middle),
+        (target.x - OUT, target.y),
+        (target.x, target.y),
+    ]
 
 
 def rounded_corners(points: list[tuple[float, float]], radius: float = CORNER) -> QPainterPath:
@@ -113,7 +120,9 @@ def crosses(points: list[tuple[float, float]], a: tuple[float, float], b: tuple[
     def near(p: tuple[float, float], q: tuple[float, float]) -> bool:
         return all(min(p[k], q[k]) <= max(a[k], b[k]) and max(p[k], q[k]) >= min(a[k], b[k]) for k in (0, 1))
 
-    return any(near(p, q) and side(a, b, p) * side(a, b, q) <= 0 and side(p, q, a) * side(p, q, b) <= 0 for p, q in itertools.pairwise(points))
+    return any(
+        near(p, q) and side(a, b, p) * side(a, b, q) <= 0 and side(p, q, a) * side(p, q, b) <= 0 for p, q in itertools.pairwise(points)
+    )
 
 
 class Grid:

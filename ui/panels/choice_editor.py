@@ -56,7 +56,9 @@ class Chooser(QFrame):
 
     def __init__(self, values: Sequence[Any], words: Sequence[str], current: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
-        self.setStyleSheet(f"Chooser {{ background: {themes.current().color('surface.popup').name()}; border: 1px solid {themes.current().color('line.soft').name()}; }}")
+        self.setStyleSheet(
+            f"Chooser {{ background: {themes.current().color('surface.popup').name()}; border: 1px solid {themes.current().color('line.soft').name()}; }}"
+        )
         self.search = QLineEdit(self)
         self.search.setPlaceholderText("Search")
         self.search.setVisible(len(values) >= SEARCH_FROM)
@@ -171,7 +173,9 @@ class ChoiceEditor(Editor):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         kind: Kind = "file" if kind_of(self.item) == "file" else "choice"
-        row = Row(self.item.name, kind, self.label, shown_value(self.item, self.value), 0, FIELD, self.item, raw=self.value, missing=self.missing)
+        row = Row(
+            self.item.name, kind, self.label, shown_value(self.item, self.value), 0, FIELD, self.item, raw=self.value, missing=self.missing
+        )
         paint_field(painter, themes.current(), row, QRectF(self.rect()), self._over and self.isEnabled(), self.hasFocus())
 
     def begin(self) -> None:
@@ -282,7 +286,9 @@ class FileEditor(ChoiceEditor):
             chooser.family.show()
         if self.shows_pictures:
             chooser.list.setIconSize(QSize(THUMB, THUMB))
-            thumbnails = _Thumbnails(chooser, [(k, self.context.path_of(marker, str(chooser.list.item(k).data(VALUE)))) for k in range(chooser.list.count())])
+            thumbnails = _Thumbnails(
+                chooser, [(k, self.context.path_of(marker, str(chooser.list.item(k).data(VALUE)))) for k in range(chooser.list.count())]
+            )
             thumbnails.begin()
         if self.context.choose_outside:
             button = QPushButton(themes.icon("folder-open"), "Another file", chooser)

@@ -1,8 +1,8 @@
 """One editor per kind of input. The floating editor on the canvas and the inspector use the same ones.
 
-    editor = make_editor(input, value, parent)
-    editor.preview.connect(...)    # while dragging or typing
-    editor.committed.connect(...)  # the value to keep
+editor = make_editor(input, value, parent)
+editor.preview.connect(...)    # while dragging or typing
+editor.committed.connect(...)  # the value to keep
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def _clip_tokenizer() -> Any | None:
     except ImportError:
         return None
     files = RESOURCES / "tokenizers" / "clip"
-    made = Tokenizer(BPE.from_file(str(files / "vocab.json"), str(files / "merges.txt"), end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
+    made = Tokenizer(
+        BPE.from_file(str(files / "vocab.json"), str(files / "merges.txt"), end_of_word_suffix="</w>", unk_token="<|endoftext|>")
+    )
     made.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
     words = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
     made.pre_tokenizer = pre_tokenizers.Sequence(
@@ -239,7 +241,9 @@ class ColorEditor(Editor):
     def _show(self) -> None:
         self.line.setText(self.value)
         self.line.setProperty("problem", False)
-        self.swatch.setStyleSheet(f"background: {QColor(self.value).name()}; border: 1px solid {themes.current().color('line.strong').name()}; border-radius: 3px;")
+        self.swatch.setStyleSheet(
+            f"background: {QColor(self.value).name()}; border: 1px solid {themes.current().color('line.strong').name()}; border-radius: 3px;"
+        )
 
     def set_value(self, value: Any) -> None:
         super().set_value(str(value or "#000000"))

@@ -25,7 +25,9 @@ class NumberEditor(Editor):
 
     kind = "number"
 
-    def __init__(self, item: Input, value: Any, parent: QWidget | None = None, context: EditorContext | None = None, label: str = "") -> None:
+    def __init__(
+        self, item: Input, value: Any, parent: QWidget | None = None, context: EditorContext | None = None, label: str = ""
+    ) -> None:
         super().__init__(item, value, parent, context)
         self.label = label
         self.shown: str | None = None  # in place of the value: "mixed" when several nodes differ

@@ -185,7 +185,7 @@ class PromptEditor(Editor):
             self.preview.emit(self.text())
 
     def count_tokens(self) -> None:
-        """"38 / 75 tokens": beyond 75, a model of the CLIP kind reads in windows."""
+        """ "38 / 75 tokens": beyond 75, a model of the CLIP kind reads in windows."""
         if not self.is_prompt:
             return
         number = self.context.tokens(self.text())

@@ -16,7 +16,12 @@ from ui.document import Document
 from ui.theme import Theme
 
 LEFT, RIGHT, MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.MiddleButton
-NONE, SHIFT, CTRL, ALT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.AltModifier
+NONE, SHIFT, CTRL, ALT = (
+    Qt.KeyboardModifier.NoModifier,
+    Qt.KeyboardModifier.ShiftModifier,
+    Qt.KeyboardModifier.ControlModifier,
+    Qt.KeyboardModifier.AltModifier,
+)
 
 
 def spec(id: str, title: str, inputs: tuple[Input, ...], outputs: tuple[Output, ...], sink: bool = False) -> NodeSpec:
@@ -26,9 +31,24 @@ def spec(id: str, title: str, inputs: tuple[Input, ...], outputs: tuple[Output, 
 SPECS = {
     s.id: s
     for s in (
-        spec("loaders/model", "Load model", (Input("file", "path", default="", markers=(File("checkpoints"),)),), (Output("denoiser", "Denoiser"), Output("text_encoder", "TextEncoder"), Output("vae", "Vae"))),
-        spec("conditioning/prompt", "Prompt", (Input("text_encoder", "TextEncoder"), Input("text", "str", default="a deer", markers=(Text(3, prompt=True),))), (Output("conditioning", "Conditioning"),)),
-        spec("latent/empty", "Empty latent", (Input("width", "int", default=1024, markers=(Range(64, 2048, 8), Unit("px"))),), (Output("latent", "Latent"),)),
+        spec(
+            "loaders/model",
+            "Load model",
+            (Input("file", "path", default="", markers=(File("checkpoints"),)),),
+            (Output("denoiser", "Denoiser"), Output("text_encoder", "TextEncoder"), Output("vae", "Vae")),
+        ),
+        spec(
+            "conditioning/prompt",
+            "Prompt",
+            (Input("text_encoder", "TextEncoder"), Input("text", "str", default="a deer", markers=(Text(3, prompt=True),))),
+            (Output("conditioning", "Conditioning"),),
+        ),
+        spec(
+            "latent/empty",
+            "Empty latent",
+            (Input("width", "int", default=1024, markers=(Range(64, 2048, 8), Unit("px"))),),
+            (Output("latent", "Latent"),),
+        ),
         spec(
             "sampling/sample",
             "Sample",
@@ -43,11 +63,26 @@ SPECS = {
             ),
             (Output("latent", "Latent"),),
         ),
-        spec("latent/blur", "Blur latent", (Input("latent", "Latent"), Input("amount", "float", default=0.5, markers=(Range(0, 1, 0.01),))), (Output("latent", "Latent"),)),
-        spec("latent/decode", "Decode", (Input("latent", "Latent"), Input("vae", "Vae"), Input("tiled", "bool", default=False)), (Output("image", "Image"),)),
+        spec(
+            "latent/blur",
+            "Blur latent",
+            (Input("latent", "Latent"), Input("amount", "float", default=0.5, markers=(Range(0, 1, 0.01),))),
+            (Output("latent", "Latent"),),
+        ),
+        spec(
+            "latent/decode",
+            "Decode",
+            (Input("latent", "Latent"), Input("vae", "Vae"), Input("tiled", "bool", default=False)),
+            (Output("image", "Image"),),
+        ),
         spec("image/save", "Save image", (Input("image", "Image"), Input("name", "str", default="deer")), (), sink=True),
         spec("image/stack", "Stack", (Input("images", "Image", many=True),), (Output("image", "Image"),)),
-        spec("logic/switch", "Switch", (Input("yes", "*", variable="T"), Input("no", "*", variable="T")), (Output("value", "*", variable="T"),)),
+        spec(
+            "logic/switch",
+            "Switch",
+            (Input("yes", "*", variable="T"), Input("no", "*", variable="T")),
+            (Output("value", "*", variable="T"),),
+        ),
     )
 }
 
@@ -133,7 +168,16 @@ class Hand:
 
     def wheel(self, place: QPointF, notches: int, held: Qt.KeyboardModifier = NONE) -> None:
         point = QPointF(self.at(place))
-        event = QWheelEvent(point, self.view.viewport().mapToGlobal(point), QPoint(), QPoint(0, 120 * notches), Qt.MouseButton.NoButton, held, Qt.ScrollPhase.NoScrollPhase, False)
+        event = QWheelEvent(
+            point,
+            self.view.viewport().mapToGlobal(point),
+            QPoint(),
+            QPoint(0, 120 * notches),
+            Qt.MouseButton.NoButton,
+            held,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
         QApplication.sendEvent(self.view.viewport(), event)
 
 

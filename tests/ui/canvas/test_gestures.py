@@ -99,7 +99,9 @@ def test_a_port_of_another_type_refuses_with_a_reason(document: Document, hand: 
 
 
 def test_a_link_that_would_close_a_loop_is_refused(document: Document, hand: Hand, view: GraphView) -> None:
-    document.edit("", lambda g: g.with_node(Node("blur", "latent/blur", {}, (960, 300))).with_link(Link("sample", "latent", "blur", "latent")))
+    document.edit(
+        "", lambda g: g.with_node(Node("blur", "latent/blur", {}, (960, 300))).with_link(Link("sample", "latent", "blur", "latent"))
+    )
     said: list[str] = []
     view.message.connect(said.append)
     hand.drag(hand.port("blur", "out", "latent"), hand.port("sample", "in", "latent"))
@@ -138,7 +140,9 @@ def test_a_link_taken_off_can_be_dropped_on_another_input(document: Document, ha
 
 
 def test_an_input_that_takes_many_keeps_its_other_links(document: Document, hand: Hand) -> None:
-    document.edit("", lambda g: g.with_nodes([Node("stack", "image/stack", {}, (1280, 300)), Node("decode_2", "latent/decode", {}, (960, 400))]))
+    document.edit(
+        "", lambda g: g.with_nodes([Node("stack", "image/stack", {}, (1280, 300)), Node("decode_2", "latent/decode", {}, (960, 400))])
+    )
     hand.drag(hand.port("decode", "out", "image"), hand.port("stack", "in", "images"))
     hand.drag(hand.port("decode_2", "out", "image"), hand.port("stack", "in", "images"))
     assert {link.source for link in document.graph.incoming["stack"]} == {"decode", "decode_2"}
@@ -166,7 +170,15 @@ def test_a_node_dropped_on_a_link_is_put_into_it(document: Document, hand: Hand)
 
 
 def test_shaking_a_node_takes_it_out_of_its_links_and_joins_its_neighbours(document: Document, hand: Hand) -> None:
-    document.edit("", lambda g: g.with_node(Node("blur", "latent/blur", {}, (960, 400))).without_link(SAMPLED).with_link(Link("sample", "latent", "blur", "latent")).with_link(Link("blur", "latent", "decode", "latent")))
+    document.edit(
+        "",
+        lambda g: (
+            g.with_node(Node("blur", "latent/blur", {}, (960, 400)))
+            .without_link(SAMPLED)
+            .with_link(Link("sample", "latent", "blur", "latent"))
+            .with_link(Link("blur", "latent", "decode", "latent"))
+        ),
+    )
     start = hand.title("blur")
     hand.press(start)
     for way in (40, -40, 40, -40, 40, -40):
@@ -323,7 +335,9 @@ def test_a_right_click_opens_the_menu_of_what_it_hits(document: Document, hand: 
     assert document.selection == {"save"}
 
 
-def test_a_file_dropped_on_a_node_goes_into_its_file_input_and_elsewhere_to_the_shell(document: Document, hand: Hand, view: GraphView, tmp_path: Path) -> None:
+def test_a_file_dropped_on_a_node_goes_into_its_file_input_and_elsewhere_to_the_shell(
+    document: Document, hand: Hand, view: GraphView, tmp_path: Path
+) -> None:
     shell: list[object] = []
     view.files_dropped.connect(lambda paths, place: shell.append(paths))
     loader = replace(SPECS["loaders/model"], inputs=(Input("file", "path", default="", markers=(File("checkpoints", (".safetensors",)),)),))

@@ -36,7 +36,12 @@ def test_the_user_s_keys_override_the_defaults() -> None:
 
 def test_mute_bypass_fold_and_pin_toggle(document: Document, hand: Hand) -> None:
     document.select(["sample", "decode"])
-    for key, held, name, value in ((Key.Key_M, None, "mode", "muted"), (Key.Key_B, CTRL, "mode", "bypassed"), (Key.Key_H, None, "folded", True), (Key.Key_P, None, "pinned", True)):
+    for key, held, name, value in (
+        (Key.Key_M, None, "mode", "muted"),
+        (Key.Key_B, CTRL, "mode", "bypassed"),
+        (Key.Key_H, None, "folded", True),
+        (Key.Key_P, None, "pinned", True),
+    ):
         before = getattr(document.graph.nodes["sample"], name)
         hand.key(key, held or Qt.KeyboardModifier.NoModifier)
         assert getattr(document.graph.nodes["decode"], name) == value
@@ -58,7 +63,14 @@ def test_delete_takes_the_links_and_leaves_the_pinned(document: Document, hand: 
 
 
 def test_deleting_with_ctrl_joins_the_neighbours(document: Document, hand: Hand) -> None:
-    document.edit("", lambda g: g.with_node(Node("blur", "latent/blur")).with_link(Link("sample", "latent", "blur", "latent")).with_link(Link("blur", "latent", "decode", "latent")))
+    document.edit(
+        "",
+        lambda g: (
+            g.with_node(Node("blur", "latent/blur"))
+            .with_link(Link("sample", "latent", "blur", "latent"))
+            .with_link(Link("blur", "latent", "decode", "latent"))
+        ),
+    )
     document.select(["blur"])
     hand.key(Key.Key_Delete, CTRL)
     assert Link("sample", "latent", "decode", "latent") in document.graph.links
@@ -124,7 +136,14 @@ def test_a_subgraph_takes_the_place_of_its_nodes_and_can_be_unpacked(document: D
     document.leave()
     document.select([instance.id])
     hand.key(Key.Key_G, CTRL | SHIFT)
-    assert {node.type for node in document.graph.nodes.values()} == {"loaders/model", "conditioning/prompt", "latent/empty", "sampling/sample", "latent/decode", "image/save"}
+    assert {node.type for node in document.graph.nodes.values()} == {
+        "loaders/model",
+        "conditioning/prompt",
+        "latent/empty",
+        "sampling/sample",
+        "latent/decode",
+        "image/save",
+    }
     assert len(document.graph.links) == 7
 
 
@@ -217,7 +236,9 @@ def test_titles_notes_and_values_are_typed_in_place(document: Document, hand: Ha
     assert note.text == "# Mind"
 
 
-def test_a_number_out_of_range_stays_typed_with_the_reason_and_changes_nothing(document: Document, hand: Hand, view: GraphView, qtbot: object) -> None:
+def test_a_number_out_of_range_stays_typed_with_the_reason_and_changes_nothing(
+    document: Document, hand: Hand, view: GraphView, qtbot: object
+) -> None:
     hand.double_click(hand.row("empty", "width"))
     editor = view.editor.widget
     editor.line.setText("9000")  # type: ignore[union-attr]

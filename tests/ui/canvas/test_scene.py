@@ -28,12 +28,24 @@ def looks(scene: GraphScene) -> dict[str, object]:
     """All that the scene shows, as plain values."""
     return {
         "nodes": {
-            name: (item.pos().toTuple(), item.anatomy.width, item.anatomy.height, item.visible, item.look.title, item.look.mode, [(p.name, p.side, p.type, p.linked, p.x, p.y) for p in item.anatomy.ports], [(r.name, r.kind, r.value, r.y) for r in item.anatomy.rows])
+            name: (
+                item.pos().toTuple(),
+                item.anatomy.width,
+                item.anatomy.height,
+                item.visible,
+                item.look.title,
+                item.look.mode,
+                [(p.name, p.side, p.type, p.linked, p.x, p.y) for p in item.anatomy.ports],
+                [(r.name, r.kind, r.value, r.y) for r in item.anatomy.rows],
+            )
             for name, item in scene.nodes.items()
         },
         "groups": {name: (item.rect().getRect(), item.visible, item.group.title) for name, item in scene.groups.items()},
         "notes": {name: (item.rect().getRect(), item.visible, item.note.text) for name, item in scene.notes.items()},
-        "links": {link: (wire.kind, wire.seen, wire.hidden, tuple(round(v, 3) for v in wire.bounds), wire.strength) for link, wire in scene.links.wires.items()},
+        "links": {
+            link: (wire.kind, wire.seen, wire.hidden, tuple(round(v, 3) for v in wire.bounds), wire.strength)
+            for link, wire in scene.links.wires.items()
+        },
     }
 
 
@@ -45,7 +57,33 @@ def assert_mirrors(scene: GraphScene) -> None:
     assert shown == fresh
 
 
-STEPS = st.lists(st.tuples(st.sampled_from(["add", "link", "unlink", "move", "value", "delete", "fold", "mode", "group", "foldgroup", "note", "reroute", "undo", "redo", "select", "hide", "advanced"]), st.integers(0, 10**6)), max_size=25)
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                "add",
+                "link",
+                "unlink",
+                "move",
+                "value",
+                "delete",
+                "fold",
+                "mode",
+                "group",
+                "foldgroup",
+                "note",
+                "reroute",
+                "undo",
+                "redo",
+                "select",
+                "hide",
+                "advanced",
+            ]
+        ),
+        st.integers(0, 10**6),
+    ),
+    max_size=25,
+)
 
 
 def step(document: Document, kind: str, pick: int) -> None:
@@ -111,7 +149,14 @@ def test_after_any_edits_the_scene_shows_what_a_new_one_would(dressed: theme.The
 
 
 def test_an_unknown_node_keeps_its_values_and_links_on_the_canvas(document: Document, view: GraphView) -> None:
-    document.edit("", lambda g: g.with_node(Node("face", "faces/detail", {"strength": 0.5, "model": "x"}, (900, 400))).with_link(Link("decode", "image", "face", "image")).with_link(Link("face", "picture", "save", "image")))
+    document.edit(
+        "",
+        lambda g: (
+            g.with_node(Node("face", "faces/detail", {"strength": 0.5, "model": "x"}, (900, 400)))
+            .with_link(Link("decode", "image", "face", "image"))
+            .with_link(Link("face", "picture", "save", "image"))
+        ),
+    )
     item = view.graph_scene.nodes["face"]
     assert item.look.missing
     assert {row.name for row in item.anatomy.rows} == {"strength", "model"}
@@ -146,7 +191,9 @@ def test_a_run_changes_paint_but_never_a_node_s_size_or_the_document(document: D
     for state in states:
         document.set_states({"sample": state, "decode": state})
         assert not view.grab().isNull()
-        assert {name: (item.anatomy.width, item.anatomy.height, item.pos().toTuple()) for name, item in view.graph_scene.nodes.items()} == before
+        assert {
+            name: (item.anatomy.width, item.anatomy.height, item.pos().toTuple()) for name, item in view.graph_scene.nodes.items()
+        } == before
     assert not document.is_dirty
 
 
@@ -161,7 +208,12 @@ def test_undoing_keeps_the_pictures_on_the_nodes(document: Document, view: Graph
 @pytest.mark.parametrize("zoom", [0.05, 0.2, 0.3, 0.35, 0.5, 0.6, 1.0, 2.0, 4.0])
 @pytest.mark.parametrize("name", ["dark", "light"])
 def test_the_canvas_paints_at_every_zoom_in_both_themes(document: Document, view: GraphView, zoom: float, name: str) -> None:
-    document.edit("", lambda g: g.with_group(Group("g", "Group", (250, 60, 300, 420), frozenset({"prompt"}), "category.mask")).with_note(Note("n", "# Title\n*words*", (0, 400, 216, 120))))
+    document.edit(
+        "",
+        lambda g: g.with_group(Group("g", "Group", (250, 60, 300, 420), frozenset({"prompt"}), "category.mask")).with_note(
+            Note("n", "# Title\n*words*", (0, 400, 216, 120))
+        ),
+    )
     document.select(["sample", "g", "n"])
     view.set_theme(theme.load(name, True))
     view.look_at(zoom, QPointF(700, 250))
@@ -189,7 +241,10 @@ def test_notes_load_no_pictures_and_no_html() -> None:
 
 def test_a_damaged_graph_with_a_loop_is_shown_all_the_same(dressed: theme.Theme) -> None:
     nodes = {name: Node(name, "logic/switch", {}, (k * 300.0, 0)) for k, name in enumerate("ab")}
-    graph = Graph(nodes=nodes, incoming={"a": (Link("b", "value", "a", "yes"),), "b": (Link("a", "value", "b", "yes"), Link("gone", "x", "b", "lost"))})
+    graph = Graph(
+        nodes=nodes,
+        incoming={"a": (Link("b", "value", "a", "yes"),), "b": (Link("a", "value", "b", "yes"), Link("gone", "x", "b", "lost"))},
+    )
     view = GraphView(Document(SPECS, graph))
     assert not view.render_to_image().isNull()
     view.trigger("canvas.layout")
@@ -197,7 +252,11 @@ def test_a_damaged_graph_with_a_loop_is_shown_all_the_same(dressed: theme.Theme)
 
 def test_colours_from_a_file_that_are_none_are_ignored(dressed: theme.Theme) -> None:
     graph = artists_graph()
-    graph = graph.with_node(replace(graph.nodes["save"], color="no.such")).with_group(Group("g", "G", (0, 0, 300, 300), color="javascript:1")).with_note(Note("n", "x", color="zzz"))
+    graph = (
+        graph.with_node(replace(graph.nodes["save"], color="no.such"))
+        .with_group(Group("g", "G", (0, 0, 300, 300), color="javascript:1"))
+        .with_note(Note("n", "x", color="zzz"))
+    )
     assert not GraphView(Document(SPECS, graph)).render_to_image().isNull()
 
 

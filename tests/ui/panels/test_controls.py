@@ -110,7 +110,19 @@ def test_the_wheel_changes_a_number_only_when_it_has_the_focus(make: Any, qtbot:
 
     def turn() -> None:
         place = QPointF(100, 12)
-        QApplication.sendEvent(editor, QWheelEvent(place, editor.mapToGlobal(place), QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton, NONE, Qt.ScrollPhase.NoScrollPhase, False))
+        QApplication.sendEvent(
+            editor,
+            QWheelEvent(
+                place,
+                editor.mapToGlobal(place),
+                QPoint(),
+                QPoint(0, 120),
+                Qt.MouseButton.NoButton,
+                NONE,
+                Qt.ScrollPhase.NoScrollPhase,
+                False,
+            ),
+        )
 
     turn()
     assert said == []
@@ -228,7 +240,7 @@ def test_weights(text: str, start: int, end: int, change: float, result: str) ->
 
 
 def test_tokens_are_counted_as_clip_does() -> None:
-    """"a photo of an astronaut riding a horse on mars" is 10 tokens without begin and end (CLIP ViT-L/14)."""
+    """ "a photo of an astronaut riding a horse on mars" is 10 tokens without begin and end (CLIP ViT-L/14)."""
     pytest.importorskip("tokenizers")
     assert clip_tokens("a photo of an astronaut riding a horse on mars") == 10
     assert clip_tokens("(a photo:1.3) <lora:x:1> of") == 3
