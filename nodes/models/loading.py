@@ -321,7 +321,7 @@ def depth_model(folder: Path) -> nn.Module:
     from transformers import AutoModelForDepthEstimation
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # the console belongs to the run
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the console belongs to the run
     config = read_config(folder / "config.json")
     name = str(next(iter(config.get("architectures") or [""])))
     if not name.endswith("ForDepthEstimation"):
