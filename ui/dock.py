@@ -127,6 +127,12 @@ class Dock(QDockWidget):
         self.show()
         self.raise_()
 
+    def show_tabs_of(self, keys: Sequence[str]) -> None:
+        """Show only these pages' tabs; the others wait until they are asked for."""
+        for index, key in enumerate(self._keys):
+            self.tabs.setTabVisible(index, key in keys)
+        self.tabs.refresh()
+
     def set_badge(self, key: str, badge: str) -> None:
         if key in self._keys:
             self.tabs.set_face(self._keys.index(key), badge=badge)

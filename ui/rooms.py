@@ -39,6 +39,7 @@ class Rooms:
         self._kept_docks: list[Dock] | None = None
         self._queue_inside = False
         self._sized = False
+        self._side_width = SIDE_WIDTH
 
     def rail_pressed(self, name: str) -> None:
         if name == "add":
@@ -53,6 +54,7 @@ class Rooms:
             self.desk.show_preferences()
             self.mark_rail()
         elif self.desk.side.isVisible() and self.desk.side.current == name:
+            self._side_width = self.desk.side.width()
             self.desk.side.hide()
         else:
             self.open_side(name)
@@ -61,9 +63,11 @@ class Rooms:
         """Open a page beside the rail; it is made when it is first wanted."""
         if name not in self.side_pages:
             self.make_side_page(name)
+        fresh = not self.desk.side.isVisible()
+        self.desk.side.show_tabs_of(("problems", "log") if name == "problems" else (name,))
         self.desk.side.show_page(name)
-        if self.desk.side.width() < 200:
-            self.window.resizeDocks([self.desk.side], [SIDE_WIDTH], Qt.Orientation.Horizontal)
+        if fresh:
+            self.window.resizeDocks([self.desk.side], [max(SIDE_WIDTH, self._side_width)], Qt.Orientation.Horizontal)
         self.mark_rail()
 
     def make_side_page(self, name: str) -> None:

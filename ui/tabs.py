@@ -57,6 +57,11 @@ class Tabs(QTabBar):
             face.badge = badge
         if title is not None and _safe(title) != self.tabText(index):
             self.setTabText(index, _safe(title))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Measure the tabs anew: Qt keeps its layout until a text changes."""
+        self.setElideMode(self.elideMode())
         self.updateGeometry()
         self.update()
 
@@ -85,7 +90,8 @@ class Tabs(QTabBar):
         painter.fillRect(self.rect(), now.color("surface.panel_header"))
         painter.fillRect(0, self.height() - 1, self.width(), 1, now.color("line.hair"))
         for index in range(self.count()):
-            self._paint_tab(painter, index, self.tabRect(index))
+            if self.isTabVisible(index):
+                self._paint_tab(painter, index, self.tabRect(index))
         painter.end()
 
     def _paint_tab(self, painter: QPainter, index: int, rect: QRect) -> None:

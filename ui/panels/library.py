@@ -156,6 +156,7 @@ class LibraryPanel(QWidget):
         item.setIcon(0, theme.icon(icon, tone))
         item.setFont(0, theme.font("body", 600))
         item.setFlags(Qt.ItemFlag.ItemIsEnabled)
+        item.setSizeHint(0, QSize(0, 24))
         item.setExpanded(open_)
         return item
 
