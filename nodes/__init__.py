@@ -16,3 +16,10 @@ def free_memory() -> None:
     memory = sys.modules.get("nodes.models.memory")
     if memory is not None:
         memory.MODELS.free()
+
+
+def warm_up() -> None:
+    """Import what the first prompt will need, while the artist still looks around. Called in the worker, after torch."""
+    from nodes.models.loading import warm_up as warm
+
+    warm()
