@@ -20,7 +20,8 @@ class CanvasPainter:
     def __init__(self, scene: GraphScene) -> None:
         self._scene = scene
         self.show_grid = True
-        self._dots: tuple[tuple[float, int, int], QPolygonF, QPolygonF] | None = None
+        self._dots: dict[tuple[int, int], tuple[QPolygonF, QPolygonF]] = {}  # by cells across and down
+        self._dots_zoom = 0.0
 
     @property
     def theme(self) -> Theme:
@@ -67,17 +68,17 @@ class CanvasPainter:
                 painter.translate(-left, -top)
 
     def _dot_pattern(self, zoom: float, area: QRectF) -> tuple[QPolygonF, QPolygonF]:
-        """Where dots lie for a whole screen at this zoom, from the corner of a cell of 4 x 4; large and small ones."""
-        width, height = math.ceil(area.width()), math.ceil(area.height())
-        if self._dots is None or self._dots[0][0] != zoom or self._dots[0][1] < width or self._dots[0][2] < height:
-            if self._dots is not None and self._dots[0][0] == zoom:  # strips of every shape come while the view scrolls
-                width, height = max(width, self._dots[0][1]), max(height, self._dots[0][2])
-            step = DOT_STEP * zoom
-            across, down = math.ceil(width / step) + 8, math.ceil(height / step) + 8
+        """Where dots lie in an area of this size, from the corner of a cell of 4 x 4; large and small ones."""
+        step = DOT_STEP * zoom
+        across, down = math.ceil(area.width() / step / 4) * 4 + 5, math.ceil(area.height() / step / 4) * 4 + 5
+        if self._dots_zoom != zoom or len(self._dots) > 64:
+            self._dots, self._dots_zoom = {}, zoom
+        found = self._dots.get((across, down))
+        if found is None:
             major = [QPointF(i * step, j * step) for i in range(0, across, 4) for j in range(0, down, 4)]
             minor = [QPointF(i * step, j * step) for i in range(across) for j in range(down) if i % 4 or j % 4] if zoom > 0.42 else []
-            self._dots = ((zoom, width, height), QPolygonF(major), QPolygonF(minor))
-        return self._dots[1], self._dots[2]
+            found = self._dots[across, down] = (QPolygonF(major), QPolygonF(minor))
+        return found
 
     def _paint_far(self, painter: QPainter, area: QRectF, transform: QTransform) -> None:
         """Below 35 %: blocks, names at a constant size, pictures; painted in batches, past the items."""

@@ -354,7 +354,7 @@ class GraphView(QGraphicsView):
         painter = QPainter(self.viewport())
         painter.setRenderHints(QPainter.RenderHint.TextAntialiasing | QPainter.RenderHint.SmoothPixmapTransform)
         region = event.region()
-        parts = [QRectF(rect) for rect in region] if region.rectCount() <= 6 else [QRectF(event.rect())]  # type: ignore[attr-defined]
+        parts = merged([QRectF(rect) for rect in region])  # type: ignore[attr-defined]
         if self.zoom < self.theme.size["lod_block"]:
             parts = [QRectF(event.rect())]
         try:
@@ -657,6 +657,23 @@ class GraphView(QGraphicsView):
     def target_at(self, place: QPointF) -> Target:
         """What lies under a place of the view (px)."""
         return self._scene.hit(self.mapToScene(place.toPoint()), self.zoom)
+
+
+def merged(parts: list[QRectF]) -> list[QRectF]:
+    """Fewer rectangles that cover the same: two become one when that adds little. Qt cuts a dirty region into many thin ones."""
+    parts = list(parts)
+    k = 0
+    while k < len(parts):
+        for other in range(k + 1, len(parts)):
+            one, two = parts[k], parts[other]
+            both = one.united(two)
+            if both.width() * both.height() <= 1.25 * (one.width() * one.height() + two.width() * two.height()):
+                parts[k] = both
+                del parts[other]
+                k = -1  # the larger one may now take others in
+                break
+        k += 1
+    return parts
 
 
 def _suffixes(port: Input) -> tuple[str, ...]:
