@@ -31,8 +31,6 @@ class Questions(Protocol):
 
     def which_folder(self, folder: Path) -> Path | None: ...
 
-    def open_link(self, url: str) -> bool: ...
-
 
 class Question(QDialog):
     """A heading, a sentence, and buttons from safest (last, Escape) to the one that goes on (first, Enter)."""
@@ -124,7 +122,3 @@ class WindowQuestions:
     def which_folder(self, folder: Path) -> Path | None:
         name = QFileDialog.getExistingDirectory(self.window, "Choose a folder", str(folder))
         return Path(name) if name else None
-
-    def open_link(self, url: str) -> bool:
-        answers = [("open", "Open in the browser", "primary"), ("cancel", "Stay here", "ghost")]
-        return Question("This leads to a web page.", url, answers, icon="external-link", parent=self.window).ask() == "open"

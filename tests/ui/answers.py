@@ -37,7 +37,3 @@ class Answers:
 
     def which_folder(self, folder: Path) -> Path | None:
         return None
-
-    def open_link(self, url: str) -> bool:
-        self.asked.append(f"link {url}")
-        return False

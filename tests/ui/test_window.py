@@ -343,3 +343,44 @@ def test_opening_the_palette_is_quick(window):
     assert window.desk.palette_of_nodes.isVisible()
     QTest.keyClick(window.desk.palette_of_nodes.field, Qt.Key.Key_Escape)
     assert not window.desk.palette_of_nodes.isVisible()
+
+
+def test_an_artist_builds_text_to_image_from_an_empty_canvas_with_the_search_alone(window):
+    """With the real nodes: each link dragged to empty canvas offers what fits, a few letters and Enter add and link it."""
+    from nodegraph.plan import check
+    from nodegraph.registry import Registry
+
+    desk = window.desk
+    registry = Registry.load(window.folders, plugins=False)
+    desk.studio.set_registry(registry)
+    desk.new()
+    document = desk.document
+
+    def add(words: str, node: str = "", port: str = "", side: str = "out") -> str:
+        hint = None
+        if node:
+            spec = document.spec(node)
+            ports = spec.outputs_by_name if side == "out" else spec.by_name
+            hint = PortRef(node, port, side, ports[port].type)
+        before = set(document.graph.nodes)
+        desk.search_node(QPointF(len(before) * 300, 0), hint)
+        QTest.keyClicks(desk.palette_of_nodes.field, words)
+        QTest.keyClick(desk.palette_of_nodes.field, Qt.Key.Key_Return)
+        (made,) = set(document.graph.nodes) - before
+        return made
+
+    model = add("load checkpoint")
+    sample = add("sample", model, "denoiser")
+    assert document.graph.nodes[sample].type == "sampling/sample"
+    positive = add("prompt", model, "text_encoder")
+    add("empty latent", sample, "latent", side="in")
+    decode = add("decode", sample, "latent")
+    save = add("save image", decode, "image")
+    assert document.graph.link_at(save, "image") == Link(decode, "image", save, "image")
+    document.edit("Link", lambda g: g.with_link(Link(model, "vae", decode, "vae")))
+    document.edit("Link", lambda g: g.with_link(Link(positive, "conditioning", sample, "positive")))
+    document.edit("Choose", lambda g: g.with_value(model, "file", "starter"))
+    assert [p.message for p in check(document.root, registry) if p.severity == "error"] == []
+    while document.undo():
+        pass
+    assert not document.root.nodes
