@@ -163,3 +163,26 @@ def convert_checkpoint(file: Annotated[Path, File("checkpoints", PICKLES)], ctx:
     made = convert(file)
     ctx.saved(made)
     return Converted(made)
+
+
+class Settings(NamedTuple):
+    width: int
+    height: int
+    steps: int
+    guidance: float
+    sampler: str
+    schedule: str
+
+
+@node("loaders/defaults", title="Usual settings", keywords=("model defaults", "steps", "size", "turbo", "lightning", "lcm"))
+def usual_settings(denoiser: Denoiser, ctx: Context = HEADLESS) -> Settings:
+    """Settings that suit a model, to be wired into 'Empty latent' and 'Sample': other models then need no other numbers.
+
+    Turbo, Lightning, Hyper and LCM models are told by their names, or by a LoRA on the model that is called so.
+    """
+    from nodes.models.defaults import defaults
+
+    found = defaults(denoiser.handle)
+    if found.few == "lcm" and not denoiser.timesteps:
+        ctx.warn("This is a consistency model (LCM). Put 'Few-step model' behind it for the best steps.")
+    return Settings(found.size, found.size, found.steps, found.guidance, found.sampler, found.schedule)
