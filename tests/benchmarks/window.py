@@ -6,6 +6,7 @@ For each act: the longest time between two turns of the event loop, by the clock
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import sys
 import tempfile
@@ -65,7 +66,7 @@ def main() -> None:
             end = time.monotonic() + 0.3
             while not done() or background().pending or time.monotonic() < end:
                 app.processEvents()
-            clock, own = (max(b[i] - a[i] for a, b in zip(turns, turns[1:])) * 1000 for i in (0, 1))
+            clock, own = (max(b[i] - a[i] for a, b in itertools.pairwise(turns)) * 1000 for i in (0, 1))
             print(f"{name:10s} {clock:8.0f} {own:8.0f}")
         desk.runs.shutdown()
 
