@@ -175,8 +175,8 @@ def autoencoder(header: Header) -> Config:
         "up_block_types": ["UpDecoderBlock2D"] * levels,
         "layers_per_block": count(header, f"{level}0.{block}"),
         "mid_block_add_attention": attention in header,
-        "use_quant_conv": "quant_conv.weight" in header,
-        "use_post_quant_conv": "post_quant_conv.weight" in header,
+        "use_quant_conv": "quant_conv.weight" in header or "encoder.quant_conv.weight" in header,
+        "use_post_quant_conv": "post_quant_conv.weight" in header or "decoder.post_quant_conv.weight" in header,
         "norm_num_groups": GROUPS,
     }
 

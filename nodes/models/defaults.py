@@ -36,7 +36,9 @@ def defaults(handle: DenoiserHandle) -> Defaults:
     if family is None:
         raise GraphError(f"The usual settings of models of the family '{handle.family}' are not known. Set them by hand.")
     is_flow = handle.prediction == "flow"
-    sampler, schedule = ("dpmpp_2m", "sgm_uniform") if handle.family == "sd3" else ("euler", "simple") if is_flow else ("dpmpp_2m", "karras")
+    sampler, schedule = (
+        ("dpmpp_2m", "sgm_uniform") if handle.family == "sd3" else ("euler", "simple") if is_flow else ("dpmpp_2m", "karras")
+    )
     size = _trained_size(handle) or (512 if handle.family == "sd2" and handle.prediction == "epsilon" else family.size)
     usual = Defaults(size, family.steps, family.guidance, sampler, schedule)
     if handle.variant == "pix2pix":

@@ -65,7 +65,10 @@ def _control_modules(blocks: int, widths: int) -> dict[str, str]:
 def vae_modules(config: Mapping[str, Any]) -> dict[str, str]:
     """Original module name -> diffusers module name for an AutoencoderKL."""
     levels, per_level = len(config["block_out_channels"]), int(config["layers_per_block"])
-    table = {"quant_conv": "quant_conv", "post_quant_conv": "post_quant_conv"}
+    if "batch_norm_eps" in config:  # FLUX.2: statistics, and its outer convolutions lie inside
+        table = {"bn": "bn", "encoder.quant_conv": "quant_conv", "decoder.post_quant_conv": "post_quant_conv"}
+    else:
+        table = {"quant_conv": "quant_conv", "post_quant_conv": "post_quant_conv"}
     for half in ("encoder", "decoder"):
         table |= {f"{half}.conv_in": f"{half}.conv_in", f"{half}.conv_out": f"{half}.conv_out", f"{half}.norm_out": f"{half}.conv_norm_out"}
         for old, new in (("block_1", "resnets.0"), ("block_2", "resnets.1")):

@@ -197,3 +197,28 @@ def test_flux2_loads_from_the_makers_layout(tmp_path):
     assert handle.family == "flux2"
     with ModelMemory().use(handle) as model:
         same(model.module, net)
+
+
+def test_the_vae_of_flux2_loads_from_the_makers_layout(tmp_path):
+    from diffusers import AutoencoderKLFlux2
+
+    from nodes.models import names
+    from nodes.models.opening import open_vae
+
+    net = tiny.randomised(
+        AutoencoderKLFlux2(
+            block_out_channels=(32, 64), down_block_types=["DownEncoderBlock2D"] * 2, up_block_types=["UpDecoderBlock2D"] * 2, layers_per_block=1,
+            latent_channels=32, norm_num_groups=32,
+        ),
+        5,
+    )  # fmt: skip
+    net.bn.running_mean.copy_(torch.randn(128))
+    table = names.inverse(names.vae_modules(net.config))
+    state = {names.rename(name, table): value for name, value in net.state_dict().items()}
+    assert "encoder.quant_conv.weight" in state and "bn.running_mean" in state
+    state = {n: v[..., None, None] if ".attn_1." in n and n.endswith("weight") and v.ndim == 2 else v for n, v in state.items()}
+    save_file(tiny.prefixed(state, ""), tmp_path / "flux2-vae.safetensors")
+    handle = open_vae(tmp_path / "flux2-vae.safetensors")
+    assert handle.family == "flux2"
+    with ModelMemory().use(handle) as model:
+        same(model.module, net)
