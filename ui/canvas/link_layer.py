@@ -370,10 +370,11 @@ class LinkLayer:
 
     def _paint_hairlines(self, painter: QPainter, theme: Theme, wires: list[Wire], zoom: float, width: float) -> None:
         """Two hairlines side by side look like one line of 2 px and cost a tenth of it."""
-        double = zoom * width > 1.1
+        scale = zoom * self._scene.ratio
+        double = scale * width > 1.1
         last = -1
         for shift in ((0.35, 0.35), (-0.35, -0.35)) if double else ((0.0, 0.0),):
-            dx, dy = shift[0] / zoom, shift[1] / zoom
+            dx, dy = shift[0] / scale, shift[1] / scale
             painter.translate(dx, dy)
             for wire in wires:
                 color = self._color(theme, wire)
