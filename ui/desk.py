@@ -247,6 +247,7 @@ class Desk(QObject):
             self._set_insight(view)
         self.views[document] = view
         self.window.canvases.addWidget(view)
+        document.states_changed.connect(lambda names: self._many_states(view, names))
         document.face_changed.connect(lambda: self._face_changed(document))
         document.scope_changed.connect(lambda: document is self.document and self.window.crumbs.show_way(document))
         document.changed.connect(lambda _change: self.rooms.show_empty(document))
@@ -254,6 +255,11 @@ class Desk(QObject):
         self.window.tabs.add(document.title, "workflow", document.is_dirty)
         self.window.tabs.blockSignals(False)
         QTimer.singleShot(0, lambda: document in self.views and view.frame_all(animate=False))
+
+    def _many_states(self, view: GraphView, names: set[str]) -> None:
+        """A hundred new states are one repaint of the view: as a hundred small parts they cost more than all of it."""
+        if len(names) > 24 and view in self.views.values():
+            view.viewport().update()
 
     def _document_removed(self, document: Document) -> None:
         view = self.views.pop(document)
