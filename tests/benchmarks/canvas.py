@@ -117,6 +117,8 @@ def measure(count: int, repeat: int = 30) -> dict[str, float]:
     def settle() -> None:
         for _ in range(6):
             app.processEvents()
+        while view.graph_scene.links.is_refining:
+            app.processEvents()
 
     def frame(change: Callable[[], object]) -> float:
         before, start, patience = paints.count, time.process_time(), time.perf_counter() + 5

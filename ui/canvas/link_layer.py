@@ -328,6 +328,11 @@ class LinkLayer:
         painter.setWorldTransform(transform)
         return True
 
+    @property
+    def is_refining(self) -> bool:
+        """Whether the picture of the links is still being made."""
+        return self._idle.isActive()
+
     def refine(self) -> bool:
         """Begin to paint all links in full; False where hairlines are all there is. The view is repainted at the end."""
         shown = self._scene.shown_now()
