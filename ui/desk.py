@@ -147,7 +147,7 @@ class Desk(QObject):
         layout.takeAt(1)
         transport = self.timeline.transport
         layout.addWidget(transport)
-        layout.setStretchFactor(transport, 1)  # type: ignore[attr-defined]
+        layout.setStretchFactor(transport, 1)
         return header
 
     def _connect(self) -> None:
@@ -292,7 +292,7 @@ class Desk(QObject):
     def _current_changed(self) -> None:
         document = self.document
         for panel in (self.viewer, self.inspector, self.outline, self.checker, *(p for p in self.rooms.side_pages.values() if hasattr(p, "set_document"))):
-            panel.set_document(document)  # type: ignore[union-attr]
+            panel.set_document(document)
         self.window.crumbs.show_way(document)
         if document is not None:
             self.rooms.show_welcome(False)
@@ -342,7 +342,7 @@ class Desk(QObject):
             self._set_insight(view)
         for page in self.rooms.side_pages.values():
             if hasattr(page, "set_registry"):
-                page.set_registry(registry)  # type: ignore[attr-defined]
+                page.set_registry(registry)
         self.window.welcome.set_registry(registry)
         broken = [report for report in registry.reports if report.error]
         if broken:
@@ -353,7 +353,7 @@ class Desk(QObject):
         from ui.insight import insight_of
 
         assert self.studio.registry is not None
-        insight = insight_of(self.studio.registry, view.document)  # type: ignore[arg-type]
+        insight = insight_of(self.studio.registry, view.document)
         scene, nodes = view.graph_scene, list(view.document.graph.nodes.values())
         scene.family, scene.missing_files = insight.family, insight.missing_files
         view.editor.context = insight.context
@@ -448,9 +448,9 @@ class Desk(QObject):
                 tone = theme.current().category_token(spec.category)
                 found.append(Command("Nodes", spec.title, act, spec.category.split("/")[0].capitalize(), theme.category_icon(spec.category), tone, words=" ".join((spec.summary, *spec.keywords))))
         for one in self.studio.documents:
-            found.append(Command("Documents", one.title, lambda one=one: self.studio.show(one), "open", "workflow"))  # type: ignore[misc]
+            found.append(Command("Documents", one.title, lambda one=one: self.studio.show(one), "open", "workflow"))
         for path in self.window.settings.recent_files()[:10]:
-            found.append(Command("Recent files", path.stem, lambda path=path: self.studio.open(path), path.parent.name, "file"))  # type: ignore[misc]
+            found.append(Command("Recent files", path.stem, lambda path=path: self.studio.open(path), path.parent.name, "file"))
         found += setting_commands(self)
         return found
 

@@ -10,20 +10,17 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
 from nodegraph.errors import GraphError
-from nodegraph.graph import SUBGRAPH, Change, Graph, Node, difference
+from nodegraph.graph import Graph, Node, difference
 from nodegraph.spec import NodeSpec
 from ui.canvas.model import IDLE, RunState
 from ui.undo import Step, UndoStack
 
 Scope = tuple[str, ...]
 """The ids of the subgraph instances that were entered, outermost first; () is the whole graph."""
-
-EMPTY = Change(*([frozenset()] * 8), meta=False)
 
 
 class Document(QObject):
@@ -136,7 +133,7 @@ class Document(QObject):
 
     def crumbs(self) -> list[tuple[str, Scope]]:
         """The way from the whole graph to what is shown: a name and a scope for each level."""
-        found = [(self.title, ())]
+        found: list[tuple[str, Scope]] = [(self.title, ())]
         for depth in range(len(self._scope)):
             scope = self._scope[: depth + 1]
             name = self._definition(self._root, scope) or ""
@@ -288,10 +285,6 @@ class Document(QObject):
         if shown:
             self.states_changed.emit(shown)
 
-    def all_states(self) -> dict[str, RunState]:
-        """Every state by path."""
-        return {"/".join((*scope, name)): state for scope, states in self._states.items() for name, state in states.items()}
-
     # -- the file
 
     @property
@@ -323,18 +316,3 @@ class Document(QObject):
         """No file holds this graph (it was recovered, or came from elsewhere)."""
         self._saved = None
         self.face_changed.emit()
-
-
-def instance_path(scope: Scope, node_id: str) -> str:
-    """A node shown, as a path from the whole graph."""
-    return "/".join((*scope, node_id))
-
-
-def is_instance(node: Node) -> bool:
-    """Whether a node stands for a subgraph and can be entered."""
-    return node.type.startswith(SUBGRAPH)
-
-
-def default_values(spec: NodeSpec) -> dict[str, Any]:
-    """What a node's controls show when nothing was set."""
-    return {item.name: item.default for item in spec.inputs if not item.is_port and not item.is_required}

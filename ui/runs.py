@@ -243,10 +243,6 @@ class Runs(QObject):
         if self.keeper is not None:
             self.keeper.close()
 
-    @property
-    def is_running(self) -> bool:
-        return self.current is not None
-
     def time_waiting(self) -> float | None:
         """About how many seconds what waits will take; None while nobody knows."""
         known = [job.seconds for job in self.over[:12] if job.state == "done" and job.ran]

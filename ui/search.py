@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 from nodegraph.spec import Input, NodeSpec, Output, accepts
 from ui.canvas.model import PortRef
@@ -139,7 +139,8 @@ def _score(words: Sequence[str], whole: str, spec: NodeSpec) -> tuple[float, tup
     in_title = fuzzy(whole, spec.title)
     if in_title is not None and len(words) > 1:
         return in_title[0] + 0.1, in_title[1]
-    total, places = 0.0, set()
+    total = 0.0
+    places: set[int] = set()
     for word in words:
         best = 0.0
         found = fuzzy(word, spec.title)
@@ -190,8 +191,6 @@ def _literal(word: str, text: str) -> float:
         at = text.find(low, at + 1)
     return best
 
-
-Kind = Literal["heading", "hit"]
 
 
 def grouped(hits: Sequence[Hit], query: str, habits: Habits, hint: PortRef | None) -> list[tuple[str, list[Hit]]]:

@@ -65,10 +65,6 @@ class SearchField(QAbstractButton):
     def sizeHint(self) -> QSize:
         return QSize(300, 26)
 
-    def set_key(self, key: str) -> None:
-        self._key = key
-        self.update()
-
     def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
         painter = QPainter(self)
