@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nodegraph.graph import Node
 from nodegraph.node import File
+from ui import vocabulary
 from ui.document import Document
 from ui.panels.controls import EditorContext
 
@@ -61,5 +62,10 @@ def insight_of(registry: Registry, document: Document) -> Insight:
     def missing(node: Node) -> frozenset[str]:
         return frozenset(name for name, marker, value in files_of(node) if resolved(marker.folder, value) is None)
 
-    context = EditorContext(files=folders.names, path_of=lambda marker, name: resolved(marker.folder, name))
+    context = EditorContext(
+        files=folders.names,
+        path_of=lambda marker, name: resolved(marker.folder, name),
+        words=lambda: vocabulary.inversions(folders),
+        vocabulary=lambda: vocabulary.shipped_words() if vocabulary.uses_shipped_model(document.root) else (),
+    )
     return Insight(family, missing, context)

@@ -67,6 +67,7 @@ class EditorContext:
     family_of: Callable[[File, str], str | None] = lambda marker, name: None
     tokens: Callable[[str], int | None] = clip_tokens
     words: Callable[[], Sequence[str]] = lambda: ()  # to be completed in prompts: "<lora:name:1>", "embedding:name", "__wildcard__"
+    vocabulary: Callable[[], Sequence[str]] = lambda: ()  # all words that the model knows, if it knows only some
     paint: Callable[[Any], None] = lambda editor: None  # opens the mask editor for a DrawingEditor
     choose_outside: bool = True  # whether a picker offers files outside the user's folders
 

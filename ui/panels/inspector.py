@@ -13,7 +13,7 @@ from nodegraph.errors import GraphError
 from nodegraph.folders import Folders
 from nodegraph.graph import Graph, Node
 from nodegraph.spec import Input, NodeSpec
-from ui import theme
+from ui import theme, vocabulary
 from ui.canvas.model import IDLE, RunState
 from ui.canvas.paint import draw_port
 from ui.canvas.values import shown_value
@@ -231,7 +231,13 @@ class Inspector(QWidget):
         self._key: object = None
         self._folded: set[str] = {"Advanced"}
         self._run: _RunFacts | None = None
-        self.context = EditorContext(files=lambda marker: folders.names(marker), path_of=lambda marker, name: folders.resolve(marker.folder, name), paint=self._paint)
+        self.context = EditorContext(
+            files=lambda marker: folders.names(marker),
+            path_of=lambda marker, name: folders.resolve(marker.folder, name),
+            words=lambda: vocabulary.inversions(folders),
+            vocabulary=lambda: vocabulary.shipped_words() if self._document is not None and vocabulary.uses_shipped_model(self._document.root) else (),
+            paint=self._paint,
+        )
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         self._scroll = QScrollArea()

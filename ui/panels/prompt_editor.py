@@ -214,9 +214,11 @@ class PromptEditor(Editor):
     # -- words
 
     def _begun(self) -> str:
-        """The tag, wildcard or embedding that is being typed at the cursor."""
+        """The tag, wildcard or embedding that is being typed at the cursor; or the word, where the model knows only some."""
         before = self.text()[: self.area.textCursor().position()]
         match = re.search(r"(<[\w:.-]*|__[\w/-]*|embedding:[\w.-]*)$", before)
+        if match is None and self.is_prompt and self.context.vocabulary():
+            match = re.search(r"(?<![\w:])[^\W\d_]{2,}$", before)
         return match[0] if match else ""
 
     def is_offering(self) -> bool:
@@ -236,7 +238,10 @@ class PromptEditor(Editor):
             return
         model = self.completer.model()
         assert isinstance(model, QStringListModel)
-        model.setStringList(list(self.context.words()))
+        is_word = begun.isalpha()
+        words = list(self.context.vocabulary() if is_word else self.context.words())
+        model.setStringList([] if is_word and begun in words else words)
+        self.completer.setFilterMode(Qt.MatchFlag.MatchStartsWith if is_word else Qt.MatchFlag.MatchContains)
         self.completer.setCompletionPrefix(begun.lstrip("<_"))
         if self.completer.completionCount():
             place = self.area.cursorRect()
