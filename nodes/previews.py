@@ -1,4 +1,4 @@
-"""Which preview a model gets: by the colour factors or the tiny decoder in its own folder `preview/` where it has one, else by its family's."""
+"""Which preview a model gets: by the colour factors or the tiny decoder in a folder `preview` in or beside its own, else by its family's."""
 
 import json
 from functools import lru_cache
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from nodes.diffusion.preview import Previewer
     from nodes.diffusion.types import LatentFormat
 
@@ -16,10 +18,22 @@ def previewer(model_path: str, family_format: "LatentFormat") -> "Previewer":
     """Makes pictures of denoised latents, for the model of which one part lies at `model_path`."""
     from nodes.diffusion.preview import Previewer
 
-    folder = Path(model_path).parent / "preview"
+    model = Path(model_path).parent
+    folder = next((place for place in (model / "preview", model.parent / "preview") if place.is_dir()), model)
     own = _own_format(folder / RGB, family_format) if (folder / RGB).is_file() else None
     decoder = _tiny_decoder(str(folder / TINY)) if (folder / TINY).is_dir() else None
     return Previewer(own or family_format, decoder=decoder)
+
+
+def thumbnail(pixels: "Tensor") -> Any:
+    """The first picture of a batch [batch, 3, height, width] in 0..1 as uint8 [height, width, 3], at most 512 px long."""
+    import torch
+
+    picture = pixels[:1]
+    scale = 512 / max(picture.shape[-2:])
+    if scale < 1:
+        picture = torch.nn.functional.interpolate(picture, scale_factor=scale, mode="area")
+    return (picture[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
 
 def _own_format(file: Path, like: "LatentFormat") -> "LatentFormat":

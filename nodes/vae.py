@@ -1,5 +1,6 @@
 """Nodes between pixels and latents."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from nodegraph.node import HEADLESS, Advanced, Context, Range, Unit, node
@@ -22,11 +23,14 @@ def decode(latent: Latent, vae: Vae, tiled: bool = False, tile: Tile = 512, ctx:
     from nodes.devices import choose
     from nodes.diffusion import vae as numerics
     from nodes.models.memory import MODELS
+    from nodes.previews import thumbnail
 
     if latent.sigma > 0:
         ctx.warn("This latent still has noise in it: the sampler before stopped early.")
     with MODELS.use(vae.handle, choose(ctx.device)) as model:
-        return Image(numerics.decode(model.module, latent.samples, is_tiled=tiled, tile=tile, progress=ctx.progress))
+        pixels = numerics.decode(model.module, latent.samples, is_tiled=tiled, tile=tile, progress=ctx.progress)
+    ctx.progress(1, 1, preview=partial(thumbnail, pixels))
+    return Image(pixels)
 
 
 @node("latent/encode", title="Encode", keywords=("vae encode", "image to latent", "img2img"))

@@ -78,5 +78,5 @@ def _words(handle: DenoiserHandle) -> frozenset[str]:
 
 def _steps_said(words: frozenset[str]) -> int:
     """4 of "sdxl_lightning_4step"; 0 where no number of steps is said."""
-    said = [int(word.rstrip("steps")) for word in words if re.fullmatch(r"\d+steps?", word)]
+    said = [int(found[1]) for word in words if (found := re.fullmatch(r"(\d+)steps?", word))]
     return said[0] if len(said) == 1 and 1 <= said[0] <= 50 else 0
