@@ -188,7 +188,7 @@ def with_control(made: Any, control: Any, seen: judge.Judge, vocabulary: Vocabul
 @torch.no_grad()
 def with_lora(made: Any, file: Path, seen: judge.Judge, vocabulary: Vocabulary, count: int) -> dict[str, float]:
     """Share of pictures judged flat at several strengths of the LoRA."""
-    prompts = [t.prompt + ", flat style" for t in singles(vocabulary, 1, 5)[:count]]
+    prompts = [t.prompt for t in singles(vocabulary, 1, 5)[:count]]
     made.load_lora_weights(file.parent, weight_name=file.name, adapter_name="flat")
     out = {}
     for strength in (0.0, 0.25, 0.5, 0.75, 1.0):

@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--objects", type=int, default=len(Vocabulary.first().objects))
-    parser.add_argument("--styles", nargs="*", default=["flat style"])
+    parser.add_argument("--styles", nargs="*", default=[])
     args = parser.parse_args()
     written = content(Vocabulary.first(args.objects), tuple(args.styles))
     args.file.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", "utf-8")
