@@ -92,3 +92,42 @@ def test_the_shipped_weights_are_half_precision():
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         kinds = {entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
         assert kinds <= {"F16", "I64"}, f"{path}: {kinds}"
+
+
+def test_the_shipped_lora_and_controlnet_change_the_picture(pipeline):
+    import torch
+    from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
+
+    prompt, steps = "an apple on a white background", 4
+    plain = draw(pipeline, prompt, 5, steps)
+    pipeline.load_lora_weights(STARTER / "lora", weight_name="flat-style.safetensors", adapter_name="flat")
+    assert np.abs(draw(pipeline, prompt, 5, steps) - plain).mean() > 0.005
+    pipeline.unload_lora_weights()
+    np.testing.assert_allclose(draw(pipeline, prompt, 5, steps), plain, atol=1e-5)
+
+    control = ControlNetModel.from_pretrained(STARTER / "controlnet-edges", dtype=torch.float32, local_files_only=True)
+    steered = StableDiffusionControlNetPipeline(**pipeline.components, controlnet=control)
+    steered.set_progress_bar_config(disable=True)
+    hint = torch.zeros(1, 3, 128, 128)
+    hint[..., 30:98, 30] = hint[..., 30:98, 98] = hint[..., 30, 30:98] = hint[..., 98, 30:98] = 1
+    generator = torch.Generator().manual_seed(5)
+    square = steered(prompt, image=hint, num_inference_steps=steps, guidance_scale=4.0, generator=generator, output_type="np").images[0]
+    assert np.abs(square - plain).mean() > 0.005
+
+
+def test_the_preview_factors_and_decoder_show_what_the_vae_shows(pipeline):
+    import torch
+    from diffusers import AutoencoderTiny
+
+    picture = torch.zeros(1, 3, 128, 128)
+    picture[:, 0, :, 64:], picture[:, 2, :, :64] = 0.8, 0.8
+    with torch.no_grad():
+        latent = pipeline.vae.encode(picture).latent_dist.mean * pipeline.vae.config.scaling_factor
+        small = AutoencoderTiny.from_pretrained(STARTER / "preview" / "tiny-decoder", dtype=torch.float32, local_files_only=True)
+        decoded = small.decode(latent).sample
+    linear = json.loads((STARTER / "preview" / "rgb.json").read_text("utf-8"))
+    coarse = torch.einsum("bchw,cd->bdhw", latent, torch.tensor(linear["factors"])) + torch.tensor(linear["bias"])[:, None, None]
+    for shown in (decoded, coarse):
+        half = shown.shape[-1] // 2
+        assert shown[:, 0, :, half + 1 :].mean() > shown[:, 0, :, : half - 1].mean() + 0.4
+        assert shown[:, 2, :, : half - 1].mean() > shown[:, 2, :, half + 1 :].mean() + 0.4
