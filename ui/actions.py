@@ -44,7 +44,6 @@ TABLE: Final[Mapping[str, ActionSpec]] = {
         _window("file.open", "Open", "Ctrl+O", group="File", icon="folder-open"),
         _window("file.save", "Save", "Ctrl+S", group="File", icon="save"),
         _window("file.save_as", "Save as", "Ctrl+Shift+S", group="File"),
-        _window("file.import", "Import", "Ctrl+I", group="File", icon="import"),
         _window("file.export_picture", "Save a picture of the canvas", "Ctrl+P", group="File", icon="image-down"),
         _window("file.close", "Close tab", "Ctrl+W", group="File", icon="x"),
         _window("file.quit", "Quit", "Ctrl+Q", group="File"),

@@ -65,7 +65,6 @@ class Desk(QObject):
             "file.open": self.studio.open_dialog,
             "file.save": lambda: self.document and self.studio.save(self.document),
             "file.save_as": lambda: self.document and self.studio.save_as(self.document),
-            "file.import": self.studio.open_dialog,
             "file.export_picture": self.running.export_picture,
             "file.close": lambda: self.document and self.studio.close(self.document),
             "file.quit": self.window.close,

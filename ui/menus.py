@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ui.command_palette import Command
 
 MENUS: Final[Mapping[str, tuple[str, ...]]] = {
-    "File": ("file.new", "file.open", ">recent", "-", "file.save", "file.save_as", "-", "file.import", "file.export_picture", "-", "file.close", "file.quit"),
+    "File": ("file.new", "file.open", ">recent", "-", "file.save", "file.save_as", "-", "file.export_picture", "-", "file.close", "file.quit"),
     "Edit": (
         "edit.undo", "edit.redo", "-", "canvas.cut", "canvas.copy", "canvas.paste", "canvas.paste_linked", "canvas.duplicate", "canvas.duplicate_linked",
         "canvas.delete", "canvas.delete_healing", "-", "edit.preferences",

@@ -66,7 +66,7 @@ def tags_of(graph: Graph) -> tuple[str, ...]:
     types = set(_types(graph))
     heads = {name.split("/")[0] for name in types}
     found = []
-    has_image = any(name in types for name in ("image/load", "latent/encode", "image/load_folder"))
+    has_image = any(name in types for name in ("image/load", "latent/encode", "image/load-folder"))
     if "mask" in heads or any("inpaint" in name for name in types):
         found.append("Inpaint")
     elif has_image and "sampling" in heads:

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QAbstractButton, QCheckBox, QFrame, QHBoxLayout, Q
 from nodegraph import __version__
 from nodegraph.folders import Folders
 from nodegraph.node import File
-from ui import theme
+from ui import theme, vocabulary
 from ui.label import ElidedLabel, IconLabel, Label, button
 from ui.panels.templates import TemplateGrid
 from ui.settings import Settings
@@ -161,11 +161,14 @@ class Welcome(QWidget):
             ("New graph", "plus", "Ctrl N", True, self.new_wanted),
             ("Open a graph", "folder-open", "Ctrl O", False, self.open_wanted),
             ("Drop or open a picture made here", "image", "", False, self.open_wanted),
-            ("Import a ComfyUI workflow", "import", "", False, self.open_wanted),
+            ("Import a workflow", "import", "", False, self.open_wanted),
         ):
             made = _Nav(words, icon, keys, primary)
             made.clicked.connect(signal)
             column.addWidget(made)
+            if icon == "import":
+                self._import = made
+                made.hide()  # until a pack brings a reader of foreign files
             if primary:
                 column.addSpacing(4)
         column.addSpacing(20)
@@ -175,8 +178,28 @@ class Welcome(QWidget):
         self._recent.setSpacing(2)
         column.addLayout(self._recent)
         column.addStretch(1)
-        column.addWidget(self._computer())
+        for part in (self._words(), self._computer()):
+            if part is not None:
+                column.addWidget(part)
+                column.addSpacing(8)
         return side
+
+    def _words(self) -> QWidget | None:
+        """What can be asked of the model that ships, by kind."""
+        groups = vocabulary.shipped_groups()
+        if not groups:
+            return None
+        box = QFrame()
+        box.setProperty("kind", "well")
+        column = QVBoxLayout(box)
+        column.setContentsMargins(14, 12, 14, 12)
+        column.setSpacing(4)
+        column.addWidget(Label("The model that ships knows", "strong"))
+        for name, words in groups.items():
+            row = Label(f"{name}: {', '.join(words)}", "dim", wrap=True)
+            row.setAccessibleName(name)
+            column.addWidget(row)
+        return box
 
     def _computer(self) -> QWidget:
         box = QFrame()
@@ -280,6 +303,7 @@ class Welcome(QWidget):
 
     def set_registry(self, registry: Registry) -> None:
         self._registry = registry
+        self._import.setVisible(bool(registry.importers))
         background().run(lambda: read_templates(registry), self._show_templates)
         self._look_around()
 

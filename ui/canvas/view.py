@@ -659,9 +659,18 @@ class GraphView(QGraphicsView):
         return self._scene.hit(self.mapToScene(place.toPoint()), self.zoom)
 
 
+MOST_PARTS = 48
+"""Beyond this many dirty rectangles, one around all is cheaper than telling which to join."""
+
+
 def merged(parts: list[QRectF]) -> list[QRectF]:
     """Fewer rectangles that cover the same: two become one when that adds little. Qt cuts a dirty region into many thin ones."""
     parts = list(parts)
+    if len(parts) > MOST_PARTS:
+        whole = QRectF(parts[0])
+        for part in parts[1:]:
+            whole = whole.united(part)
+        return [whole]
     k = 0
     while k < len(parts):
         for other in range(k + 1, len(parts)):
