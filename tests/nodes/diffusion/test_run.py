@@ -161,7 +161,8 @@ def test_weights_are_shares() -> None:
         return step.denoised
 
     mixed = clean(replace(POSITIVE, weight=3.0), OTHER)
-    torch.testing.assert_close(mixed, 0.75 * clean(POSITIVE) + 0.25 * clean(OTHER), rtol=0, atol=2e-5)
+    # the values reach 12, and a batch of two is summed in another order than two of one: a few units in the last place of fp32
+    torch.testing.assert_close(mixed, 0.75 * clean(POSITIVE) + 0.25 * clean(OTHER), rtol=1e-5, atol=2e-5)
 
 
 def test_many_regions_go_through_the_network_four_at_a_time() -> None:
