@@ -118,7 +118,7 @@ class Reporter:
         if now - around.last_progress < EVERY and done < total:
             self._pending = event
             return
-        frame = self._frame(preview, now) if preview is not None else None
+        frame = self._frame(preview, now, done >= total) if preview is not None else None
         if frame is not None:
             event = Progress(event.job, event.node, done, total, event.note, sigma, eta, frame)
         self._pending = None
@@ -199,12 +199,13 @@ class Reporter:
         first, began = self._first
         return (total - done) * (now - began) / (done - first) if done > first else None
 
-    def _frame(self, preview: Callable[[], Any], now: float) -> Frame | None:
+    def _frame(self, preview: Callable[[], Any], now: float, is_last: bool) -> Frame | None:
         around = self._around
         limit = around.run.preview
         if limit <= 0 or (around.wants_frame is not None and not around.wants_frame()):
             return None
-        if self._preview_cost is not None and around.in_previews + self._preview_cost > PREVIEW_SHARE * (now - around.began):
+        # the last picture is the one that stays on the node
+        if not is_last and self._preview_cost is not None and around.in_previews + self._preview_cost > PREVIEW_SHARE * (now - around.began):
             return None
         frame = None
         try:

@@ -130,7 +130,7 @@ class Context(Protocol):
     def progress(
         self, done: float, total: float, preview: Callable[[], Any] | None = None, note: str = "", sigma: float | None = None
     ) -> None:
-        """Report `done` of `total`. `preview` is called only when a picture is wanted; it returns uint8 [height, width, 3].
+        """Report `done` of `total`. `preview` is called only when a picture is wanted (for the last step always); it returns uint8 [height, width, 3].
 
         Raises:
             Cancelled: The user pressed stop. Let it pass.

@@ -402,6 +402,7 @@ class Runs(QObject):
         self._around(job, event.node, "running", state)
         if image is not None:
             job.thumbnail = image
+        if image is not None and total > 1:  # one picture in one go is no way to look back on
             self._keep(job, event.node, Kept(done, total, event.sigma, image))
         elif (take := self._open_takes.get((job.id, event.node))) is not None:
             take.done, take.total = done, total
@@ -412,7 +413,8 @@ class Runs(QObject):
         if job is not None and job.id == event.job and event.frame is not None:
             image = qimage(event.frame)
             self._set(job, event.node, replace(self._state(job, event.node), preview=image))
-            self._keep(job, event.node, Kept(round(event.done), round(event.total), event.sigma, image), tell=False)
+            if event.total > 1:
+                self._keep(job, event.node, Kept(round(event.done), round(event.total), event.sigma, image), tell=False)
 
     def _keep(self, job: Job, node: str, kept: Kept, tell: bool = True) -> None:
         take = self._open_takes.get((job.id, node))
