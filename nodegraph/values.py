@@ -20,10 +20,12 @@ ABOUT = {
 
 
 def in_words(type_name: str) -> str:
-    """A type for a sentence: "a Latent", "a number", "anything"."""
+    """A type for a sentence: "a Latent", "Conditioning", "a number", "anything"."""
     words = ABOUT.get(type_name)
     if words:
         return words
+    if type_name.endswith(("ing", "s")):  # nothing that is counted: Conditioning, Sigmas
+        return type_name
     return "anything" if type_name == ANY else f"{'an' if type_name[0] in 'AEIOU' else 'a'} {type_name}"
 
 

@@ -159,13 +159,13 @@ def test_inpainting_leaves_everything_outside_of_the_mask_as_it_was(model, fox, 
     assert not torch.allclose(painted[~outside], latent.samples[~outside])
 
 
-def test_a_variation_of_nothing_is_the_picture_itself_and_a_full_one_another(model, fox, nothing):
+def test_a_variation_of_nothing_is_the_picture_itself_and_a_full_one_that_of_the_other_seed(model, fox, nothing):
     plain, same, far = (
         sample(model.denoiser, fox, empty(), nothing, seed=1, variation=v, variation_seed=s, **CHEAP).samples for v, s in ((0, 9), (0.0, 5), (1.0, 9))
     )
     assert torch.equal(plain, same) and not torch.allclose(plain, far)
     other = sample(model.denoiser, fox, empty(), nothing, seed=9, **CHEAP).samples
-    assert torch.isfinite(far).all() and torch.isfinite(other).all()
+    torch.testing.assert_close(far, other, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QPointF, Qt
 
 from nodegraph.graph import Link
+from nodegraph.values import in_words
 from ui.canvas import edits
 from ui.canvas.anatomy import HEADER, Row
 from ui.canvas.gesture import ALT, Pointer
 from ui.canvas.gestures import edges_of
 from ui.canvas.model import Target
 from ui.canvas.node_item import NodeItem
-from ui.canvas.ports import in_words
 
 if TYPE_CHECKING:
     from ui.canvas.view import GraphView

@@ -6,23 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nodegraph.graph import REROUTE, Graph, Link, Node, Subgraph
+from nodegraph.registry import REROUTE_SPEC
 from nodegraph.spec import ANY, Input, NodeSpec, Output, accepts
 from nodegraph.subgraphs import spec_of
+from nodegraph.values import in_words
 from ui.canvas.model import PortRef
-
-REROUTE_SPEC = NodeSpec(
-    REROUTE, 1, "Reroute", "", "Lead a link another way.", "", (Input("input", ANY, variable="T"),), (Output("output", ANY, variable="T"),)
-)
-WORDS = {"int": "a whole number", "float": "a number", "bool": "on or off", "str": "text", "path": "a file", ANY: "anything"}
-
-
-def in_words(type_name: str) -> str:
-    """A type for a sentence: "a Latent", "Conditioning", "a number"."""
-    if type_name in WORDS:
-        return WORDS[type_name]
-    if type_name in ("Conditioning", "Sigmas"):
-        return type_name
-    return ("an " if type_name[:1] in "AEIOU" else "a ") + type_name
 
 
 class Ports:
