@@ -63,6 +63,14 @@ class Ear:
     def done(self, job, seconds=20.0):
         return self.wait(lambda e: isinstance(e, Done) and e.job == job, seconds)
 
+    def until(self, holds, seconds=10.0):
+        """Asks again and again, and at once after each event; False where it never held."""
+        end = time.monotonic() + seconds
+        while not holds() and time.monotonic() < end:
+            with self._new:
+                self._new.wait(0.02)
+        return holds()
+
     def of(self, kind, job=None):
         return [e for e in self.events if isinstance(e, kind) and (job is None or e.job == job)]
 
@@ -396,7 +404,8 @@ def test_two_hundred_small_jobs_leave_memory_threads_and_files_as_they_were(runn
         worker = worker or psutil.Process(pid_of(ear))
         if round == 0:
             before, rss = counts(), worker.memory_info().rss
-    assert counts() == before
+    # a reader of the memory meter opens a file for a moment: what is not closed again is a leak
+    assert ear.until(lambda: all(now <= then for now, then in zip(counts(), before, strict=True))), (counts(), before)
     assert worker.memory_info().rss - rss < 8 << 20
     assert {e.state for e in ear.of(Done)} == {"done"} and len(ear.of(Done)) == 200
 

@@ -23,7 +23,7 @@ class Plan:
     latents_folder: Path
     model_folder: Path
     minutes: float
-    batch: int = 16
+    batch: int = 32
     rate: float = 1e-3
     hint_widths: tuple[int, ...] = (8, 16, 32, 64)
     shards: int = 6
@@ -91,7 +91,8 @@ def train(plan: Plan) -> Any:
         # Many captions dropped: the outline alone must carry the shape.
         dropped = torch.rand(plan.batch, 1) < 0.3
         words = encoder(torch.where(dropped, empty, ids[pick]).to(plan.device)).last_hidden_state
-        loss = loss_of(control, unet, diffusion, clean, words, conditions(shards.pictures[pick].to(plan.device)))
+        with state.mixed_precision(plan.device):
+            loss = loss_of(control, unet, diffusion, clean, words, conditions(shards.pictures[pick].to(plan.device)))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(control.parameters(), 1.0)

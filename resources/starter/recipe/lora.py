@@ -28,7 +28,7 @@ class Plan:
     model_folder: Path
     minutes: float
     rank: int = 8
-    batch: int = 16
+    batch: int = 32
     rate: float = 2e-3
     objects: int = FIRST_OBJECTS
     device: str = "cpu"
@@ -86,7 +86,9 @@ def train(plan: Plan) -> Any:
         clean = (mean + deviation * torch.randn_like(mean)) * scale
         dropped = torch.rand(plan.batch, 1, 1, device=plan.device) < 0.1
         noisy, velocity, t = diffusion.noised(clean)
-        loss = diffusion.loss(unet(noisy, t, torch.where(dropped, empty, words[pick])).sample, velocity, t)
+        with state.mixed_precision(plan.device):
+            predicted = unet(noisy, t, torch.where(dropped, empty, words[pick])).sample
+        loss = diffusion.loss(predicted, velocity, t)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(learned, 1.0)

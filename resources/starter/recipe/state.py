@@ -114,6 +114,12 @@ def parameter_count(module: nn.Module) -> float:
     return sum(p.numel() for p in module.parameters()) / 1e6
 
 
+def mixed_precision(device: str) -> torch.autocast:
+    """bfloat16 where the device computes in it: on GPUs, and on CPUs with its instructions (a quarter faster there, ten times slower elsewhere)."""
+    fast = device != "cpu" or torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=fast)
+
+
 def background_priority() -> None:
     """Yields to whatever else the machine does, and computes with one thread."""
     torch.set_num_threads(1)

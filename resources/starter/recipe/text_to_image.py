@@ -30,7 +30,7 @@ class Plan:
     vae_folder: str
     minutes: float
     workers: int = 1
-    batch: int = 16
+    batch: int = 32
     rate: float = 8e-4
     decay_from: float = 1.0  # share of the sitting after which the rate falls to 5 %
     continue_from: str | None = None
@@ -124,7 +124,7 @@ class Diffusion:
 def train_step(modules: nn.ModuleDict, diffusion: Diffusion, batch: tuple[Tensor, Tensor, Tensor], device: str) -> Tensor:
     clean, ids, weights = batch
     noisy, velocity, t = diffusion.noised(clean)
-    with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
+    with state.mixed_precision(device):
         context = modules["text_encoder"](ids).last_hidden_state
         predicted = modules["unet"](noisy, t, context).sample
     return diffusion.loss(predicted, velocity, t, weights)
@@ -247,7 +247,7 @@ def main() -> None:
     parser.add_argument("--vae", required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--decay-from", type=float, default=1.0)
     parser.add_argument("--objects", type=int, default=words.FIRST_OBJECTS, help="how many of the world's objects to draw")
