@@ -29,7 +29,7 @@ SLICE = 0.006  # s
 class Wire:
     """One link as drawn."""
 
-    __slots__ = ("bounds", "hidden", "key", "kind", "line", "link", "path", "points", "seen", "strength")
+    __slots__ = ("bounds", "hidden", "key", "kind", "line", "link", "path", "points", "rgba", "seen", "solid", "strength")
 
     def __init__(self, key: int, link: Link) -> None:
         self.key, self.link = key, link
@@ -39,6 +39,8 @@ class Wire:
         self.points: list[tuple[float, float]] | None = None
         self.kind = "any"
         self.strength = 1.0
+        self.rgba = 0  # its kind's colour at its strength
+        self.solid = 0  # the same as it looks on the canvas: painting without blending costs two thirds
         self.hidden = False  # drawn as two stubs
         self.seen = True  # False inside a folded group
 
@@ -143,6 +145,7 @@ class LinkLayer:
                     self._by_node.setdefault(node, set()).add(wire)
                 self._grid.add(wire.key, wire.bounds)
                 self._place(wire)
+                self._style(wire)
                 self._repaint(wire)
 
     def drop(self, links: Iterable[Link]) -> None:
@@ -170,10 +173,8 @@ class LinkLayer:
         self._scene.repaint_all()
 
     def wires_of(self, ids: Iterable[str]) -> set[Wire]:
-        found: set[Wire] = set()
-        for name in ids:
-            found |= self._by_node.get(name, set())
-        return found
+        none: set[Wire] = set()
+        return none.union(*(self._by_node.get(name, none) for name in ids))
 
     def reroute(self, ids: Iterable[str]) -> None:
         """Draw the links of these nodes anew, because they moved or changed."""
@@ -183,6 +184,7 @@ class LinkLayer:
             if not many:
                 self._repaint(wire)
             self._place(wire)
+            self._style(wire)
             if not many:
                 self._repaint(wire)
         if many:
@@ -192,18 +194,21 @@ class LinkLayer:
     def translate(self, ids: frozenset[str] | set[str], dx: float, dy: float) -> None:
         """Nodes moved together: links among them keep their shape, the others are drawn anew."""
         self.revision += 1
+        move = self._grid.move
         for wire in self.wires_of(ids):
-            if wire.link.source in ids and wire.link.target in ids and not wire.hidden:
+            source, _, target, _ = wire.link
+            if source in ids and target in ids and not wire.hidden:
                 wire.path.translate(dx, dy)
                 wire.line.translate(dx, dy)
                 a, b, c, d = before = wire.bounds
                 wire.bounds, wire.points = (a + dx, b + dy, c + dx, d + dy), None
-                self._grid.move(wire.key, before, wire.bounds)
+                move(wire.key, before, wire.bounds)
             else:
                 self._place(wire)
         self._scene.repaint_all()
 
     def _place(self, wire: Wire) -> None:
+        """Its way between its two ports, as they lie now."""
         link = wire.link
         source, target = self._scene.anchor(link.source, "out", link.output), self._scene.anchor(link.target, "in", link.input)
         wire.points = None
@@ -220,19 +225,24 @@ class LinkLayer:
                 room = STUB + text_width(name, "caption", 500) + 20
                 left, top, right, bottom = wire.bounds
                 wire.bounds = (min(left, target.x - room), top - 12, max(right, source.x + room), bottom + 12)
-            wire.kind = self._scene.theme.port_kind(self._scene.ports.link_type(link))
-            wire.strength = self._scene.link_strength(link)
         self._grid.move(wire.key, before, wire.bounds)
+
+    def _style(self, wire: Wire) -> None:
+        """Its colour and strength: what moving it never changes."""
+        theme = self._scene.theme
+        wire.kind = theme.port_kind(self._scene.ports.link_type(wire.link))
+        wire.strength = self._scene.link_strength(wire.link)
+        strength = round(wire.strength, 2)
+        wire.rgba = theme.color("port." + wire.kind, strength).rgba()
+        wire.solid = theme.mix("port." + wire.kind, "surface.canvas", strength).rgba()
 
     def restyle(self, ids: Iterable[str] | None = None) -> None:
         """Strength and colour anew, of the links of some nodes or of all."""
         for wire in self.wires.values() if ids is None else self.wires_of(ids):
-            wire.kind = self._scene.theme.port_kind(self._scene.ports.link_type(wire.link))
-            strength = self._scene.link_strength(wire.link)
-            if strength != wire.strength:
-                wire.strength = strength
-                if ids is not None:
-                    self._repaint(wire)
+            before = wire.rgba
+            self._style(wire)
+            if wire.rgba != before and ids is not None:
+                self._repaint(wire)
         if ids is None:
             self.revision += 1
             self._scene.repaint_all()
@@ -357,37 +367,38 @@ class LinkLayer:
             self._idle.stop()
             self._scene.repaint_all()
 
-    def _alpha(self, theme: Theme, wire: Wire) -> float:
-        return wire.strength * (0.25 if wire.link in self.shadowed else 1.0)
+    def _alpha(self, wire: Wire) -> float:
+        return wire.strength * (0.25 if wire.link in self._shadowed else 1.0)
 
-    def _color(self, theme: Theme, wire: Wire) -> int:
-        return theme.color("port." + wire.kind, round(self._alpha(theme, wire), 2)).rgba()
+    def _color(self, theme: Theme, wire: Wire, solid: bool = False) -> int:
+        if wire.link not in self._shadowed:
+            return wire.solid if solid else wire.rgba
+        return theme.color("port." + wire.kind, round(self._alpha(wire), 2)).rgba()
 
     def _paint_straight(self, painter: QPainter, theme: Theme, wires: list[Wire]) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        groups: dict[tuple[str, float], list[QLineF]] = {}
+        groups: dict[int, list[QLineF]] = {}
         for wire in wires:
             if not wire.hidden:
-                groups.setdefault((wire.kind, round(self._alpha(theme, wire), 2)), []).append(wire.line)
-        for (kind, alpha), lines in groups.items():  # opaque: blending single pixels costs four times as much
-            painter.setPen(_pen(theme.mix("port." + kind, "surface.canvas", alpha).rgba(), 0, True))
+                groups.setdefault(self._color(theme, wire, solid=True), []).append(wire.line)
+        for color, lines in groups.items():
+            painter.setPen(_pen(color, 0, True))
             painter.drawLines(lines)
 
     def _paint_hairlines(self, painter: QPainter, theme: Theme, wires: list[Wire], zoom: float, width: float) -> None:
         """Two hairlines side by side look like one line of 2 px and cost a tenth of it."""
         scale = zoom * self._scene.ratio
-        double = scale * width > 1.1
-        last = -1
-        for shift in ((0.35, 0.35), (-0.35, -0.35)) if double else ((0.0, 0.0),):
-            dx, dy = shift[0] / scale, shift[1] / scale
-            painter.translate(dx, dy)
-            for wire in wires:
-                color = self._color(theme, wire)
-                if color != last:
-                    painter.setPen(_pen(color, 1, True))
-                    last = color
-                painter.drawPath(wire.path)
-            painter.translate(-dx, -dy)
+        double, solid = scale * width > 1.1, zoom < theme.size["lod_block"]
+        tones: dict[int, list[QPainterPath]] = {}
+        for wire in wires:
+            tones.setdefault(self._color(theme, wire, solid), []).append(wire.path)
+        for shift in (0.35, -0.35) if double else (0.0,):
+            painter.translate(shift / scale, shift / scale)
+            for color, paths in tones.items():
+                painter.setPen(_pen(color, 1, True))
+                for path in paths:
+                    painter.drawPath(path)
+            painter.translate(-shift / scale, -shift / scale)
 
     def paint_full(self, painter: QPainter, wires: list[Wire]) -> None:
         """Each link in its colour over an edge in the canvas's, so that crossings read."""
@@ -395,7 +406,7 @@ class LinkLayer:
         width = theme.size["link"]
         edge = width + 2 * 1.5
         for wire in wires:
-            alpha = self._alpha(theme, wire)
+            alpha = self._alpha(wire)
             painter.setPen(_pen(theme.color("surface.canvas", round(alpha, 2)).rgba(), edge, False))
             painter.drawPath(wire.path)
             painter.setPen(_pen(self._color(theme, wire), width, False))

@@ -97,6 +97,9 @@ class Minimap(Floating):
         made.fill(Qt.GlobalColor.transparent)
         k, ox, oy = self._measures()
         painter = QPainter(made)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        box = QRectF(0, 0, self.rect.width(), self.rect.height())
+        draw_box(painter, box, theme.color("surface.window", 0.94), 8, theme.color("line.soft"))
         painter.setPen(Qt.PenStyle.NoPen)
         for group in scene.groups.values():
             r = group.rect()
@@ -132,11 +135,9 @@ class Minimap(Floating):
         theme = self._view.theme
         if self._blocks is None:
             self._blocks = self._paint_blocks()
-        box = QRectF(0, 0, self.rect.width(), self.rect.height())
-        draw_box(painter, box, theme.color("surface.window", 0.94), 8, theme.color("line.soft"))
         painter.drawPixmap(QPointF(0, 0), self._blocks)
         k, ox, oy = self._measures()
-        seen = self._view.visible_rect()
+        seen, box = self._view.visible_rect(), QRectF(0, 0, self.rect.width(), self.rect.height())
         frame = QRectF(ox + seen.x() * k, oy + seen.y() * k, seen.width() * k, seen.height() * k).intersected(box.adjusted(4, 4, -4, -4))
         if frame.isValid():
             draw_box(painter, frame, theme.color("accent.base", 0.06), 4, theme.color("accent.base", 0.8), 1.25)
@@ -161,6 +162,7 @@ class ZoomPill(Floating):
     def __init__(self, view: GraphView) -> None:
         super().__init__(view, 140, 32)
         self._over = -1
+        self._face: tuple[tuple[str, int, str, float], QPixmap] | None = None
         view.zoom_changed.connect(self._zoom_changed)
 
     def _zoom_changed(self, zoom: float) -> None:
@@ -170,6 +172,19 @@ class ZoomPill(Floating):
         return next((k for k, (left, right, _) in enumerate(self.PARTS) if left <= x < right), -1)
 
     def paint(self, painter: QPainter) -> None:
+        key = (f"{round(self._view.zoom * 100)} %", self._over, self._view.theme.name, self._view.viewport().devicePixelRatioF())
+        if self._face is None or self._face[0] != key:
+            made = QPixmap(round(140 * key[3]), round(32 * key[3]))
+            made.setDevicePixelRatio(key[3])
+            made.fill(Qt.GlobalColor.transparent)
+            face = QPainter(made)
+            face.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing)
+            self._paint_face(face, key[0])
+            face.end()
+            self._face = key, made
+        painter.drawPixmap(QPointF(0, 0), self._face[1])
+
+    def _paint_face(self, painter: QPainter, words: str) -> None:
         theme = self._view.theme
         draw_box(painter, QRectF(0, 0, 140, 32), theme.color("surface.window", 0.94), 8, theme.color("line.soft"))
         for k, (left, right, name) in enumerate(self.PARTS):
@@ -180,7 +195,6 @@ class ZoomPill(Floating):
                 themes.draw_icon(
                     painter, name, QRectF((left + right) / 2 - 8, 8, 16, 16), theme.color("text.primary" if over else "text.secondary")
                 )
-        words = f"{round(self._view.zoom * 100)} %"
         draw_text(painter, 30, 0, 46, 32, words, theme.color("text.primary"), "small", "center", 500, True, whole=True)
         painter.fillRect(QRectF(105, 8, 1, 16), theme.color("line.soft"))
 

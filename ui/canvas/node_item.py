@@ -308,27 +308,26 @@ class NodeItem(CachedItem):
 
     def paint_far(self, painter: QPainter, theme: Theme, zoom: float) -> None:
         """What a plain block does not tell: name, picture, state. The painter is in screen px; blocks are painted by the view."""
-        rect = QRectF(self.x() * zoom, self.y() * zoom, self.anatomy.width * zoom, self.anatomy.height * zoom)
+        made, run, ratio = self.look.anatomy, self.look.run, self._scene.ratio
+        left, top, width, height = self._x * zoom, self._y * zoom, made.width * zoom, made.height * zoom
         name_room = 0.0
-        if rect.width() >= 44 and rect.height() >= 14:
+        if width >= 44 and height >= 14:
             name_room = 17.0
-            painter.drawPixmap(
-                QPointF(round(rect.x() + 4), round(rect.y() + 1)),
-                far_name(self.look.title, int(rect.width() - 8) // 8 * 8, theme.name, self._scene.ratio),
-            )
-        preview = self.look.run.preview
-        if preview is not None and not preview.isNull() and self.anatomy.preview is not None and rect.height() - name_room > 14:
-            x, y, width, height = (v * zoom for v in self.anatomy.preview)
-            target = QRectF(rect.x() + x, rect.y() + max(y, name_room + 1), width, height - max(0.0, name_room + 1 - y))
-            key = (preview.cacheKey(), round(target.width() * self._scene.ratio), round(target.height() * self._scene.ratio), True)
+            name = far_name(self.look.title, int(width - 8) // 8 * 8, theme.name, ratio)
+            painter.drawPixmap(QPointF(round(left + 4), round(top + 1)), name)
+        preview = run.preview
+        if preview is not None and not preview.isNull() and made.preview is not None and height - name_room > 14:
+            x, y, wide, high = (v * zoom for v in made.preview)
+            target = QRectF(left + x, top + max(y, name_room + 1), wide, high - max(0.0, name_room + 1 - y))
+            key = (preview.cacheKey(), round(target.width() * ratio), round(target.height() * ratio), True)
             if target.width() >= 6 and target.height() >= 6:
                 if key != self._preview_key or self._preview is None:
-                    self._preview = fitted_preview(preview, target.width(), target.height(), self._scene.ratio, 1.0, True)
+                    self._preview = fitted_preview(preview, target.width(), target.height(), ratio, 1.0, True)
                     self._preview_key = key
                 painter.drawPixmap(target.topLeft(), self._preview)
-        if self.look.run.state in ("failed", "running") and rect.width() >= 8:
-            tone, name = ("state.bad", "circle-alert") if self.look.run.state == "failed" else ("state.live", "play")
-            painter.drawPixmap(QPointF(rect.right() - 18, rect.y() + 2), themes.pixmap(name, theme.color(tone), 16, self._scene.ratio))
+        if run.state in ("failed", "running") and width >= 8:
+            tone, icon = ("state.bad", "circle-alert") if run.state == "failed" else ("state.live", "play")
+            painter.drawPixmap(QPointF(left + width - 18, top + 2), themes.pixmap(icon, theme.color(tone), 16, ratio))
 
 
 @lru_cache(maxsize=4096)

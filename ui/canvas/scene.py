@@ -225,17 +225,17 @@ class GraphScene(QObject):
 
     def place_in_grid(self, item: NodeItem) -> None:
         """Note where a node lies now."""
-        name = item.node.id
-        number = self._numbers.setdefault(name, len(self._numbers))
-        self._names[number] = name
-        box = (item.x() - HIT, item.y() - 1, item.x() + item.anatomy.width + HIT, item.y() + item.anatomy.height + 1)
+        name, made, x, y = item.node.id, item.look.anatomy, item.x(), item.y()
+        box = (x - HIT, y - 1, x + made.width + HIT, y + made.height + 1)
         old = self._boxes.get(name)
-        if old != box:
-            if old is not None:
-                self._grid.move(number, old, box)
-            else:
-                self._grid.add(number, box)
-            self._boxes[name] = box
+        if old is not None:
+            if old != box:
+                self._grid.move(self._numbers[name], old, box)
+        else:
+            number = self._numbers.setdefault(name, len(self._numbers))
+            self._names[number] = name
+            self._grid.add(number, box)
+        self._boxes[name] = box
 
     def _drop_node(self, name: str) -> None:
         item = self.nodes.pop(name, None)

@@ -150,7 +150,9 @@ class Grid:
     def move(self, key: int, before: Bounds, after: Bounds) -> None:
         """The box went elsewhere; most moves stay in the same cells."""
         c = self._cell
-        if any(int(a // c) != int(b // c) for a, b in zip(before, after, strict=True)):
+        a0, a1, a2, a3 = before
+        b0, b1, b2, b3 = after
+        if a0 // c != b0 // c or a1 // c != b1 // c or a2 // c != b2 // c or a3 // c != b3 // c:
             self.remove(key, before)
             self.add(key, after)
 
