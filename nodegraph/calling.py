@@ -151,6 +151,19 @@ def _is_a(kind: Any, name: str) -> bool:
     return any(base.__name__ == name for base in kind.__mro__)
 
 
+def seen(outputs: Mapping[str, Any]) -> Any:
+    """The first output that can be looked at, as a picture: what its method `picture` returns, uint8 [height, width, 1, 3 or 4]. None without one."""
+    for value in outputs.values():
+        first = value[0] if isinstance(value, list) and value else value
+        picture = getattr(first, "picture", None)
+        if picture is not None:
+            try:
+                return picture()
+            except Exception:  # a look at a result is never worth a run
+                continue
+    return None
+
+
 def about(outputs: Mapping[str, Any]) -> dict[str, str]:
     """What outputs say of themselves, for the artist."""
     found = {}

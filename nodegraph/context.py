@@ -1,7 +1,8 @@
 """What a running node may tell the outside world and ask of it: the Context that the executor hands to nodes.
 
 Events are kept to what a person can see: at most 30 progress events a second (the last one always), and pictures on the way only
-while making them takes no more than a hundredth of the time.
+while making them takes no more than a hundredth of the time; but one a second, so that slow steps can be watched, where it takes a
+twentieth of that second at most.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ EVERY = 1 / 30
 """Seconds between two progress events."""
 PREVIEW_SHARE = 0.01
 """What pictures on the way may take of a run's time."""
+WATCH_SECONDS = 1.0
+"""Who watches slow steps sees a picture this often, if it costs at most a twentieth of that time."""
 CHECKPOINT_SECONDS = 2.0
 """A checkpoint goes to disk when the last one that did is older than this, and when its node ends."""
 
@@ -41,6 +44,7 @@ class Surroundings:
     began: float = field(default_factory=time.perf_counter)
     last_progress: float = -math.inf
     in_previews: float = 0.0
+    last_frame: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Reporter:
         self.graph_text = around.run.graph
         self.index, self.count = 0, 1
         self.resumed_from: float | None = None
+        self.has_shown = False  # a picture of this node has gone out
         self._around = around
         self._node = node_id
         self._pending: Progress | None = None
@@ -121,6 +126,7 @@ class Reporter:
         frame = self._frame(preview, now, done >= total) if preview is not None else None
         if frame is not None:
             event = Progress(event.job, event.node, done, total, event.note, sigma, eta, frame)
+            self.has_shown = True
         self._pending = None
         around.last_progress = now
         around.tell(event)
@@ -133,6 +139,7 @@ class Reporter:
     def show(self, picture: Any) -> None:
         frame = Frame.of(picture)
         self._shown.append(frame)
+        self.has_shown = True
         self._around.tell(Shown(self._around.run.job, self._node, frame))
 
     def saved(self, path: Path) -> None:
@@ -205,8 +212,10 @@ class Reporter:
         if limit <= 0 or (around.wants_frame is not None and not around.wants_frame()):
             return None
         # the last picture is the one that stays on the node
-        if not is_last and self._preview_cost is not None and around.in_previews + self._preview_cost > PREVIEW_SHARE * (now - around.began):
-            return None
+        if not is_last and self._preview_cost is not None:
+            is_dear = around.in_previews + self._preview_cost > PREVIEW_SHARE * (now - around.began)
+            if is_dear and (now - around.last_frame < WATCH_SECONDS or self._preview_cost > WATCH_SECONDS / 20):
+                return None
         frame = None
         try:
             frame = Frame.of(preview(), limit)
@@ -216,6 +225,7 @@ class Reporter:
             self.warn(f"Pictures on the way cannot be made: {error}")
         cost = time.perf_counter() - now
         around.in_previews += cost
+        around.last_frame = now
         self._preview_cost = cost
         return frame
 

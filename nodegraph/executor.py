@@ -19,11 +19,11 @@ from typing import Any
 
 from nodegraph import logs
 from nodegraph.cache import Cache
-from nodegraph.calling import about, arrived, common_length, conversions, outputs_from
+from nodegraph.calling import about, arrived, common_length, conversions, outputs_from, seen
 from nodegraph.context import Effects, Reporter, Surroundings
 from nodegraph.errors import Cancelled, GraphError
 from nodegraph.failures import explain, free_memory, is_out_of_memory, let_go
-from nodegraph.messages import Accepted, Failed, Finished, Run, Skipped, Started, State, Tell, Warned
+from nodegraph.messages import Accepted, Failed, Finished, Frame, Progress, Run, Skipped, Started, State, Tell, Warned
 from nodegraph.node import Context, Lazy
 from nodegraph.plan import Plan, Source, Step
 from nodegraph.registry import Registry
@@ -286,6 +286,8 @@ class _Execution:
         kept = self.cache is not None and spec.cache
         if kept and not spec.sink:
             size = self.cache.hold(step.key, outputs)  # type: ignore[union-attr]
+        if run.preview > 0 and not (reporter and reporter.has_shown) and (picture := seen(outputs)) is not None:
+            self.tell(Progress(run.job, step.node_id, 1.0, 1.0, frame=Frame.of(picture, run.preview)))
         self.tell(Finished(run.job, step.node_id, False, seconds, reporter.resumed_from if reporter else None, about(outputs)))
         if kept:
             self.store(step, outputs, effects, seconds, 0 if spec.sink else size)

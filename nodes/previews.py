@@ -26,7 +26,7 @@ def previewer(model_path: str, family_format: "LatentFormat") -> "Previewer":
 
 
 def thumbnail(pixels: "Tensor") -> Any:
-    """The first picture of a batch [batch, 3, height, width] in 0..1 as uint8 [height, width, 3], at most 512 px long."""
+    """The first picture of a batch [batch, 1 or 3, height, width] in 0..1 as uint8 [height, width, 1 or 3], at most 512 px long."""
     import torch
 
     picture = pixels[:1]

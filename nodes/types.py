@@ -42,6 +42,12 @@ class Image:
         b, _, h, w = self.pixels.shape
         return f"Image {w} × {h}" + (f", {b} of them" if b > 1 else "")
 
+    def picture(self) -> Any:
+        """For the node that made it: the first of the batch as uint8 [height, width, 3], at most 512 px long."""
+        from nodes.previews import thumbnail
+
+        return thumbnail(self.pixels)
+
 
 @dataclass(frozen=True, eq=False)
 class Mask:
@@ -56,6 +62,12 @@ class Mask:
     def describe(self) -> str:
         _, _, h, w = self.values.shape
         return f"Mask {w} × {h}, {100 * float(self.values.mean()):.0f} % painted"
+
+    def picture(self) -> Any:
+        """For the node that made it: the first of the batch as uint8 [height, width, 1], at most 512 px long."""
+        from nodes.previews import thumbnail
+
+        return thumbnail(self.values)
 
 
 @dataclass(frozen=True, eq=False)

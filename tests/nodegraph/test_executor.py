@@ -22,7 +22,7 @@ from nodegraph.executor import execute
 from nodegraph.folders import Folders
 from nodegraph.graph import Graph, Link, Node
 from nodegraph.job import perform
-from nodegraph.messages import Accepted, Done, Failed, Finished, Progress, Run, Saved, Shown, Skipped, Started, Warned
+from nodegraph.messages import Accepted, Done, Failed, Finished, Frame, Progress, Run, Saved, Shown, Skipped, Started, Warned
 from nodegraph.node import HEADLESS, Context, File, Lazy, Randomize, Range, node
 from nodegraph.plan import make_plan
 from nodegraph.registry import Registry
@@ -59,6 +59,9 @@ class Sheet:
 
     def describe(self) -> str:
         return f"Sheet of {self.pixels.size}"
+
+    def picture(self) -> np.ndarray:
+        return np.full((2, 3), 7, np.uint8)
 
 
 @node("test/number")
@@ -411,7 +414,8 @@ def test_any_graph_gives_what_direct_calls_give_and_runs_each_node_once(registry
         values, _, _ = run(graph, registry, cache, *(f"n{i}" for i in wanted))
         assert values == {f"n{i}": expected[i] for i in wanted}
     if cache.memory.limit > 200:
-        assert len(CALLS) == len(set(CALLS))
+        needed = {f"n{i}" for i in wanted} | graph.upstream(*(f"n{i}" for i in wanted))
+        assert len(CALLS) <= len(needed)  # two nodes may be given the same numbers
 
 
 class Broken(Exception):
@@ -815,6 +819,28 @@ def test_pictures_on_the_way_take_a_hundredth_of_the_time_at_most(registry, cach
     assert len(spent) == 2  # the first and the last always; between them 2 s must pass for each
 
 
+def test_slow_steps_can_be_watched_once_a_second(registry, cache, monkeypatch):
+    """A picture of 4 ms is more than a hundredth of a step of 0.31 s, and yet each step is seen."""
+    monkeypatch.setattr("nodegraph.context.WATCH_SECONDS", 0.3)
+    spent = []
+
+    @node("test/watched")
+    def watched(ctx: Context = HEADLESS) -> int:
+        def picture():
+            spent.append(1)
+            time.sleep(0.004)
+            return np.zeros((2, 2, 3), np.uint8)
+
+        for step in range(1, 5):
+            time.sleep(0.31)
+            ctx.progress(step, 4, preview=picture)
+        return 1
+
+    registry.add_function(watched)
+    run(make(w="watched"), registry, cache)
+    assert len(spent) == 4
+
+
 def test_a_picture_on_the_way_that_cannot_be_made_leaves_the_run_alone(registry, cache):
     """F25"""
     values, events, outcome = run(make(s=("slow", {"broken": True, "value": 6})), registry, cache)
@@ -824,6 +850,12 @@ def test_a_picture_on_the_way_that_cannot_be_made_leaves_the_run_alone(registry,
 
 def test_results_say_what_they_are(registry, cache):
     assert of(run(make(s="sheet"), registry, cache)[1], Finished)[0].about == {"sheet": "Sheet of 10"}
+
+
+def test_a_result_that_can_be_looked_at_is_shown_on_its_node_where_previews_are_wanted(registry):
+    (event,) = of(run(make(s="sheet"), registry, None)[1], Progress)
+    assert (event.done, event.total, event.frame) == (1.0, 1.0, Frame(3, 2, 1, bytes([7] * 6)))
+    assert not of(run(make(s="sheet"), registry, None, preview=0)[1], Progress)
 
 
 # -- sinks and effects
