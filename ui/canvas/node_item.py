@@ -15,21 +15,9 @@ from nodegraph.spec import NodeSpec
 from ui import theme as themes
 from ui.canvas.anatomy import HEADER, Anatomy
 from ui.canvas.item import Item
+from ui.canvas.live_paint import error_rect, fitted_preview, paint_empty_preview, paint_error, paint_progress, paint_ticks
 from ui.canvas.model import RunState
-from ui.canvas.node_paint import (
-    MARGIN,
-    Look,
-    error_rect,
-    fitted_preview,
-    paint_badge,
-    paint_body,
-    paint_dot,
-    paint_empty_preview,
-    paint_error,
-    paint_ports,
-    paint_progress,
-    paint_ticks,
-)
+from ui.canvas.node_paint import MARGIN, Look, paint_badge, paint_body, paint_dot, paint_ports
 from ui.canvas.paint import draw_text, patch, scale_step, snapped
 from ui.theme import Theme
 

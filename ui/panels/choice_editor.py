@@ -37,7 +37,7 @@ from nodegraph.folders import IMAGE_SUFFIXES
 from nodegraph.spec import Input
 from ui import theme as themes
 from ui.canvas.anatomy import Row
-from ui.canvas.node_paint import paint_field
+from ui.canvas.row_paint import paint_field
 from ui.canvas.values import Kind, choice_text, kind_of, shown_value
 from ui.panels.controls import FIELD, Editor, EditorContext
 

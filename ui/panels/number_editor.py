@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QToolTip, QWidget
 from nodegraph.spec import Input
 from ui import theme as themes
 from ui.canvas.anatomy import Row, bar
-from ui.canvas.node_paint import paint_field
+from ui.canvas.row_paint import paint_field
 from ui.canvas.values import ValueProblem, number_text, rounded, scrubbed, seed_text, step_of, typed_number
 from ui.panels.controls import FIELD, Editor, EditorContext, _Line
 

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QCompleter, QLabel, QPlainTextEdit, QVBoxLayout, Q
 
 from nodegraph.spec import Input
 from ui import theme as themes
-from ui.canvas.node_paint import prompt_marks
+from ui.canvas.row_paint import prompt_marks
 from ui.panels.controls import Editor, EditorContext, leaves_editor
 
 WINDOW = 75  # tokens that CLIP reads at once, without begin and end
