@@ -144,7 +144,7 @@ def measure(count: int, repeat: int = 30) -> dict[str, float]:
     settle()
     gc.collect()
     found["rss_mb"] = round(rss_mb() - empty, 1)
-    middle = view.graph_scene.content_rect().center()
+    middle = view.graph_scene.places.content_rect().center()
     for zoom, name in ((1.0, "pan"), (0.5, "pan_50"), (0.3, "pan_30")):
         view.look_at(zoom, middle)
         settle()

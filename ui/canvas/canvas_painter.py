@@ -8,6 +8,8 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QImage, QPainter, QPen, QPolygonF, QTransform
 
 from ui import theme as themes
+from ui.canvas.item import Item
+from ui.canvas.node_paint import MARGIN
 from ui.canvas.scene import GraphScene
 from ui.theme import Theme
 
@@ -41,13 +43,39 @@ class CanvasPainter:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         zoom = transform.m11()
         dots = self.show_grid and not (self._scene.zooming and zoom < 0.5)
-        area = transform.inverted()[0].mapRect(part)
-        if not self._scene.covered(area):
+        scene, area = self._scene, transform.inverted()[0].mapRect(part)
+        scene.area = area
+        cover = scene.places.cover(area)
+        if cover is not None:  # as at each preview tick: nothing else can be seen there
+            _paint_item(painter, cover, transform)
+            painter.setWorldTransform(transform)
+            scene.overlay.paint_at(painter, zoom)
+        else:
             painter.fillRect(part, self.theme.color("surface.canvas"))
             if dots:
                 self._paint_dots(painter, part, transform, zoom)
-        self._scene.paint(painter, area, transform)
+            self._paint_items(painter, area, transform)
         painter.resetTransform()
+
+    def _paint_items(self, painter: QPainter, area: QRectF, transform: QTransform) -> None:
+        """Everything that touches an area of the canvas, from the back to the front."""
+        scene = self._scene
+        zoom = transform.m11()
+        behind: list[Item] = [group for group in scene.groups.values() if group.visible]
+        notes: list[Item] = [note for note in scene.notes.values() if note.visible]
+        behind = [item for item in (*behind, *notes) if _touches(item, area)]
+        behind.sort(key=lambda item: item.z)
+        for item in behind:
+            if item.z < -1:
+                _paint_item(painter, item, transform)
+        painter.setWorldTransform(transform)
+        scene.links.paint_within(painter, (area.left(), area.top(), area.right(), area.bottom()), zoom)
+        margin = MARGIN + 60  # a failed node's words hang below it
+        nodes = [item for item in scene.places.nodes_within(area.adjusted(-margin, -margin, margin, margin)) if _touches(item, area)]
+        for item in (*(item for item in behind if item.z >= -1), *sorted(nodes, key=scene.places.height)):
+            _paint_item(painter, item, transform)
+        painter.setWorldTransform(transform)
+        scene.overlay.paint_at(painter, zoom)
 
     def _paint_dots(self, painter: QPainter, area: QRectF, transform: QTransform, zoom: float) -> None:
         """Dots every 24, every fourth brighter; the small ones fade out below 50 % zoom."""
@@ -95,7 +123,7 @@ class CanvasPainter:
         painter.setPen(Qt.PenStyle.NoPen)
         blocks: dict[int, list[QRectF]] = {}
         chosen: list[QRectF] = []
-        items = scene.nodes_within(shown)
+        items = scene.places.nodes_within(shown)
         for item in items:
             look = item.look
             rect = item.rect()
@@ -132,7 +160,7 @@ class CanvasPainter:
 
     def picture(self, scale: float, margin: float, rect: QRectF | None) -> QImage:
         """The whole graph (or a part of it) as a picture, at `scale` px a unit; at most 16384 px a side."""
-        area = (rect or self._scene.content_rect()).adjusted(-margin, -margin, margin, margin)
+        area = (rect or self._scene.places.content_rect()).adjusted(-margin, -margin, margin, margin)
         if area.isEmpty():
             area = QRectF(0, 0, 640, 360)
         scale = min(scale, 16384 / area.width(), 16384 / area.height())
@@ -150,3 +178,39 @@ class CanvasPainter:
         scene.ratio, scene.moving, scene.zooming, scene.bodies.budget = kept
         scene.in_picture = False
         return image
+
+
+def _paint_item(painter: QPainter, item: Item, transform: QTransform) -> None:
+    zoom = transform.m11()
+    painter.setWorldTransform(QTransform(zoom, 0, 0, zoom, transform.dx() + item.x() * zoom, transform.dy() + item.y() * zoom))
+    item.paint(painter)
+
+
+def _touches(item: Item, area: QRectF) -> bool:
+    return item.reach().translated(item.x(), item.y()).intersects(area)
+
+
+MOST_PARTS = 48
+"""Beyond this many dirty rectangles, one around all is cheaper than telling which to join."""
+
+
+def merged(parts: list[QRectF]) -> list[QRectF]:
+    """Fewer rectangles that cover the same: two become one when that adds little. Qt cuts a dirty region into many thin ones."""
+    parts = list(parts)
+    if len(parts) > MOST_PARTS:
+        whole = QRectF(parts[0])
+        for part in parts[1:]:
+            whole = whole.united(part)
+        return [whole]
+    k = 0
+    while k < len(parts):
+        for other in range(k + 1, len(parts)):
+            one, two = parts[k], parts[other]
+            both = one.united(two)
+            if both.width() * both.height() <= 1.25 * (one.width() * one.height() + two.width() * two.height()):
+                parts[k] = both
+                del parts[other]
+                k = -1  # the larger one may now take others in
+                break
+        k += 1
+    return parts

@@ -200,7 +200,7 @@ class Commands:
 
     def do_group(self) -> bool:
         names = self.chosen_nodes()
-        around = self.scene.content_rect(set(names) | (self.chosen & self.graph.notes.keys()))
+        around = self.scene.places.content_rect(set(names) | (self.chosen & self.graph.notes.keys()))
         if around.isEmpty():
             return False
         made: list[str] = []

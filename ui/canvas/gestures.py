@@ -53,7 +53,7 @@ class BoxSelect(Gesture):
     def update(self, pointer: Pointer) -> None:
         box = QRectF(self._from, pointer.scene).normalized()
         self.scene.overlay.box = box
-        inside = {item.node.id for item in self.scene.nodes_within(box) if item.rect().intersects(box)}
+        inside = {item.node.id for item in self.scene.places.nodes_within(box) if item.rect().intersects(box)}
         inside |= {name for name, note in self.scene.notes.items() if note.visible and note.rect().intersects(box)}
         inside |= {name for name, group in self.scene.groups.items() if group.visible and box.contains(group.rect())}
         if pointer.held & SHIFT:
@@ -277,7 +277,7 @@ def choose(view: GraphView, pointer: Pointer, target: Target) -> Gesture | None:
         return Resize(view, name, edges)
     if target.kind == "value":
         item = scene.nodes[target.id]
-        found = scene.row_at(pointer.scene.x(), pointer.scene.y(), view.zoom)
+        found = scene.places.row_at(pointer.scene.x(), pointer.scene.y(), view.zoom)
         if found is not None:
             row = found[1]
             if held & ALT:

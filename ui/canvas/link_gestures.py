@@ -54,7 +54,7 @@ class DragLink(Gesture):
 
     def _sort_ports(self, dragged: DraggedLink) -> None:
         """Which of the ports seen fit."""
-        for item in self.scene.seen_nodes():
+        for item in self.scene.places.seen_nodes():
             for port in item.anatomy.ports:
                 if port.side != self._side or (item.anatomy.is_dot and port.side == "in" and port.linked):
                     continue
@@ -83,7 +83,7 @@ class DragLink(Gesture):
                 if distance <= best:
                     best, dragged.snapped = distance, ref
         if dragged.snapped is None:
-            under = self.scene.port_at(x, y, self.view.zoom, body=True)
+            under = self.scene.places.port_at(x, y, self.view.zoom, body=True)
             if under is not None and under.side == self._side:
                 dragged.reason = self._refusal(under) or ""
                 if not dragged.reason:
@@ -98,7 +98,7 @@ class DragLink(Gesture):
 
     def _nearest_on_node(self, x: float, y: float) -> PortRef | None:
         """Anywhere on a node: its nearest port that fits."""
-        item = self.scene.node_at(x, y)
+        item = self.scene.places.node_at(x, y)
         dragged = self.scene.overlay.link
         if item is None or dragged is None:
             return None
@@ -116,7 +116,7 @@ class DragLink(Gesture):
             self._connect(dragged.snapped)
         elif dragged.reason:
             self.view.message.emit(dragged.reason)
-        elif self.scene.node_at(*dragged.at) is not None:
+        elif self.scene.places.node_at(*dragged.at) is not None:
             if self.taken is not None:
                 self._take_off()
             else:

@@ -90,7 +90,7 @@ class Minimap(Floating):
 
     def _paint_blocks(self) -> QPixmap:
         scene, theme, ratio = self._view.graph_scene, self._view.theme, self._view.viewport().devicePixelRatioF()
-        content = scene.content_rect()
+        content = scene.places.content_rect()
         self._area = content.adjusted(-40, -40, 40, 40) if not content.isEmpty() else QRectF(-400, -300, 800, 600)
         made = QPixmap(round(self.rect.width() * ratio), round(self.rect.height() * ratio))
         made.setDevicePixelRatio(ratio)

@@ -104,7 +104,7 @@ class Move(Gesture):
         if self._neighbours is None:
             around = self.scene.seen
             self._neighbours = [
-                item.rect() for item in self.scene.nodes_within(around) if item.node.id not in self.ids and not item.anatomy.is_dot
+                item.rect() for item in self.scene.places.nodes_within(around) if item.node.id not in self.ids and not item.anatomy.is_dot
             ]
         reach = GUIDE_REACH / self.view.zoom
         guides: list[QLineF] = []
@@ -138,7 +138,7 @@ class Move(Gesture):
             start = self._starts[name]
             item.set_pos(start.x() + dx, start.y() + dy)
         for name in self._nodes:
-            self.scene.place_in_grid(self.scene.nodes[name])
+            self.scene.places.put(self.scene.nodes[name])
         self.scene.links.translate(self._nodes, *step)
         self.scene.content_changed.emit()
 

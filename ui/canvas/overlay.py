@@ -112,7 +112,7 @@ class OverlayLayer:
         theme = self._scene.theme
         veil = theme.color("surface.canvas", 1 - theme.opacity["dim_unfit"])
         spared = {ref.node for ref in link.fitting} | {ref.node for ref in link.starts}
-        for item in self._scene.seen_nodes():
+        for item in self._scene.places.seen_nodes():
             if item.node.id not in spared:
                 draw_box(painter, item.rect().adjusted(-7, -1, 7, 1), theme.color("surface.canvas", 0.55), 8)
         for ref in link.unfit:

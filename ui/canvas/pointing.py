@@ -29,7 +29,7 @@ class Pointing:
 
     def double_click(self, pointer: Pointer) -> bool:
         """What a double click does; False when the second press is an ordinary one."""
-        target = self.scene.hit(pointer.scene, self.view.zoom)
+        target = self.scene.places.hit(pointer.scene, self.view.zoom)
         if target.kind == "canvas":
             self.view.node_search_requested.emit(pointer.scene, None)
         elif target.kind == "value":

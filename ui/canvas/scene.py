@@ -6,26 +6,25 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from PySide6.QtCore import QObject, QPointF, QRectF, QTimer, Signal
-from PySide6.QtGui import QPainter, QTransform
+from PySide6.QtCore import QObject, QRectF, QTimer, Signal
+from PySide6.QtGui import QTransform
 
 from nodegraph.graph import REROUTE, Change, Group, Link, Node
 from nodegraph.spec import ANY, NodeSpec
-from ui.canvas.anatomy import HEADER, Port, Row, measure, title_of
-from ui.canvas.group_item import TITLE, GroupItem
-from ui.canvas.item import Item
+from ui.canvas.anatomy import HEADER
+from ui.canvas.group_item import GroupItem
 from ui.canvas.link_layer import LinkLayer
-from ui.canvas.model import IDLE, CanvasDocument, PortRef, Target
+from ui.canvas.looks import look_of
+from ui.canvas.model import IDLE, CanvasDocument, PortRef
 from ui.canvas.node_item import BodyCache, NodeItem
-from ui.canvas.node_paint import MARGIN, Look
 from ui.canvas.note_item import NoteItem
 from ui.canvas.overlay import OverlayLayer
+from ui.canvas.places import Places
 from ui.canvas.ports import Ports
-from ui.canvas.wires import End, Grid
+from ui.canvas.wires import End
 from ui.theme import Theme
 
 NONE: frozenset[str] = frozenset()
-HIT = 12.0  # px around a port that count as the port (24 x 22)
 
 
 class Screen(Protocol):
@@ -60,11 +59,8 @@ class GraphScene(QObject):
         self.screen: Screen | None = None
         self.family: Callable[[Node], str | None] = lambda node: None
         self.missing_files: Callable[[Node], frozenset[str]] = lambda node: NONE
-        self._grid = Grid(400.0)
-        self._boxes: dict[str, tuple[float, float, float, float]] = {}
-        self._numbers: dict[str, int] = {}
-        self._names: dict[int, str] = {}
-        self._folded_into: dict[str, str] = {}  # node or note -> the folded group that hides it
+        self.places = Places(self)
+        self.folded_into: dict[str, str] = {}  # node or note -> the folded group that hides it
         self._fading: set[NodeItem] = set()
         self.specs: Mapping[str, NodeSpec] = document.specs
         self.ports = Ports(document.graph, document.root, self.specs)
@@ -88,7 +84,7 @@ class GraphScene(QObject):
         self.links.clear()
         self.overlay.clear()
         self.bodies.clear()
-        self._grid, self._boxes, self._numbers, self._names = Grid(400.0), {}, {}, {}
+        self.places.clear()
         self.specs = self.document.specs
         self.ports = Ports(graph, self.document.root, self.specs)
         self._find_folded()
@@ -109,32 +105,32 @@ class GraphScene(QObject):
         graph = self.document.graph
         self.specs = self.document.specs
         self.ports = self.ports.refreshed(graph, self.document.root, self.specs)
-        folded_before = dict(self._folded_into)
+        folded_before = dict(self.folded_into)
         if change.groups:
             self._find_folded()
         self.links.drop(change.unlinked)
         for name in change.removed:
             self._drop_node(name)
-        touched = set(change.added | change.changed)
-        ends: set[str] = set()
+        anew = set(change.added)  # nodes that may look different, not only lie elsewhere
         if change.linked or change.unlinked:
             ends = {name for link in change.linked | change.unlinked for name in (link.source, link.target)}
-            touched |= ends
+            anew |= ends
             if any(graph.nodes[name].type == REROUTE or self._has_variables(name) for name in ends if name in graph.nodes):
-                touched |= graph.downstream(*ends)
+                anew |= graph.downstream(*ends)
         if change.subgraphs:
-            touched |= {node.id for node in graph.nodes.values() if node.subgraph in change.subgraphs}
-        touched |= {name for name in folded_before.keys() ^ self._folded_into.keys() if name in graph.nodes}
-        shifted = self._shift_only(touched - ends, graph.nodes) if not folded_before and not self._folded_into else {}
-        for name in touched:
-            if name in graph.nodes and name not in shifted:
+            anew |= {node.id for node in graph.nodes.values() if node.subgraph in change.subgraphs}
+        anew |= {name for name in folded_before.keys() ^ self.folded_into.keys() if name in graph.nodes}
+        shifted = self._shift_only(change.changed - anew, graph.nodes) if not folded_before and not self.folded_into else {}
+        anew |= change.changed - shifted.keys()
+        for name in anew:
+            if name in graph.nodes:
                 self._show_node(graph.nodes[name])
         for name in change.groups:
             if name in graph.groups:
                 self._show_group(graph.groups[name])
             elif name in self.groups:
                 self.groups.pop(name).update()
-        for name in change.notes | {n for n in folded_before.keys() ^ self._folded_into.keys() if n in graph.notes}:
+        for name in change.notes | {n for n in folded_before.keys() ^ self.folded_into.keys() if n in graph.notes}:
             if name in graph.notes:
                 self._show_note(name)
             elif name in self.notes:
@@ -143,7 +139,7 @@ class GraphScene(QObject):
         inside = {m for name in change.groups if name in graph.groups for m in graph.groups[name].members}
         for step in set(shifted.values()) - {(0.0, 0.0)}:
             self.links.translate({name for name, moved in shifted.items() if moved == step}, *step)
-        again = (touched | inside) - shifted.keys()
+        again = (anew | inside) - shifted.keys()
         if again:
             self.links.reroute(again)
         self.links.add(change.linked)
@@ -153,7 +149,7 @@ class GraphScene(QObject):
         self._watch_runs()
         self.content_changed.emit()
 
-    def _shift_only(self, names: set[str], nodes: Mapping[str, Node]) -> dict[str, tuple[float, float]]:
+    def _shift_only(self, names: Iterable[str], nodes: Mapping[str, Node]) -> dict[str, tuple[float, float]]:
         """Nodes of which only the place changed are just put there; returns how far each went."""
         found: dict[str, tuple[float, float]] = {}
         for name in names:
@@ -161,81 +157,26 @@ class GraphScene(QObject):
             if item is None or node is None or not _same_but_place(item.node, node):
                 continue
             x, y = item.corner(node.position)
-            anchor = self._boxes[name]
+            before = self.places.box(name)
             item.node = node
             item.set_pos(x, y)
-            self.place_in_grid(item)
-            moved = self._boxes[name]
-            found[name] = (moved[0] - anchor[0], moved[1] - anchor[1])
+            self.places.put(item)
+            now = self.places.box(name)
+            found[name] = (now[0] - before[0], now[1] - before[1])
         return found
 
     def _has_variables(self, name: str) -> bool:
         return any(output.type == ANY for output in self.ports.spec(self.document.graph.nodes[name]).outputs)
 
-    def look_of(self, node: Node) -> tuple[NodeSpec, Look]:
-        """The spec of a node and everything that its paint depends on."""
-        graph = self.document.graph
-        spec = self.ports.spec(node)
-        missing = self.ports.is_missing(node)
-        linked_in = frozenset(link.input for link in graph.incoming.get(node.id, ()))
-        linked_out = frozenset(link.output for link in self.ports.outgoing(node.id))
-        types: dict[tuple[str, str], str] = {}
-        for output in spec.outputs:
-            if output.type == ANY:
-                types["out", output.name] = self.ports.output_type(node.id, output.name)
-        for item in spec.inputs:
-            if item.type == ANY:
-                types["in", item.name] = self._incoming_type(node.id, item.name)
-        run = self.document.states.get(node.id, IDLE)
-        failed = run.input if run.state == "failed" else None
-        made = measure(node, spec, linked_in, linked_out, types, self.missing_files(node), failed)
-        if run.seed is not None:
-            for row in made.rows:
-                if row.kind == "seed" and row.raw != run.seed:
-                    from ui.canvas.values import seed_text
-
-                    row.value = seed_text(run.seed)
-        look = Look(
-            title=title_of(node, spec),
-            category=spec.category,
-            anatomy=made,
-            mode=node.mode,
-            pinned=node.pinned,
-            missing=missing or run.state == "missing",
-            family=self.family(node) or "",
-            color=self.theme.known(node.color, "") or None,
-            run=run,
-            pack=spec.pack,
-        )
-        return spec, look
-
-    def _incoming_type(self, node_id: str, name: str) -> str:
-        link = self.document.graph.link_at(node_id, name)
-        return self.ports.output_type(link.source, link.output) if link is not None else self.ports.input_type(node_id, name)
-
     def _show_node(self, node: Node) -> None:
-        spec, look = self.look_of(node)
+        spec, look = look_of(self, node)
         item = self.nodes.get(node.id)
         if item is None:
             item = self.nodes[node.id] = NodeItem(self, node, spec, look)
         else:
             item.show_node(node, spec, look)
-        item.visible = node.id not in self._folded_into
-        self.place_in_grid(item)
-
-    def place_in_grid(self, item: NodeItem) -> None:
-        """Note where a node lies now."""
-        name, made, x, y = item.node.id, item.look.anatomy, item.x(), item.y()
-        box = (x - HIT, y - 1, x + made.width + HIT, y + made.height + 1)
-        old = self._boxes.get(name)
-        if old is not None:
-            if old != box:
-                self._grid.move(self._numbers[name], old, box)
-        else:
-            number = self._numbers.setdefault(name, len(self._numbers))
-            self._names[number] = name
-            self._grid.add(number, box)
-        self._boxes[name] = box
+        item.visible = node.id not in self.folded_into
+        self.places.put(item)
 
     def _drop_node(self, name: str) -> None:
         item = self.nodes.pop(name, None)
@@ -243,9 +184,7 @@ class GraphScene(QObject):
             return
         self.bodies.forget(name)
         self._fading.discard(item)
-        box = self._boxes.pop(name, None)
-        if box is not None:
-            self._grid.remove(self._numbers[name], box)
+        self.places.forget(name)
         item.update()
 
     def _show_group(self, group: Group) -> None:
@@ -254,7 +193,7 @@ class GraphScene(QObject):
             item = self.groups[group.id] = GroupItem(self, group)
         else:
             item.show_group(group)
-        item.visible = group.id not in self._folded_into
+        item.visible = group.id not in self.folded_into
 
     def _show_note(self, name: str) -> None:
         note = self.document.graph.notes[name]
@@ -263,15 +202,15 @@ class GraphScene(QObject):
             item = self.notes[name] = NoteItem(self, note)
         else:
             item.show_note(note)
-        item.visible = name not in self._folded_into
+        item.visible = name not in self.folded_into
 
     def _find_folded(self) -> None:
         graph = self.document.graph
-        self._folded_into = {}
+        self.folded_into = {}
         for group in graph.groups.values():
             if group.folded:
                 for member in self.members_of(group.id):
-                    self._folded_into.setdefault(member, group.id)
+                    self.folded_into.setdefault(member, group.id)
 
     def members_of(self, group_id: str) -> set[str]:
         """All that a group holds, groups inside it and what those hold too."""
@@ -282,20 +221,6 @@ class GraphScene(QObject):
                 if member not in found and member != group_id:
                     found.add(member)
                     waiting.append(member)
-        return found
-
-    def content_rect(self, ids: Iterable[str] | None = None) -> QRectF:
-        """What nodes, groups and notes cover together."""
-        wanted = None if ids is None else set(ids)
-        boxes = [box for name, box in self._boxes.items() if wanted is None or name in wanted]
-        found = QRectF()
-        if boxes:
-            left, top = min(b[0] for b in boxes) + HIT, min(b[1] for b in boxes) + 1
-            found = QRectF(left, top, max(b[2] for b in boxes) - HIT - left, max(b[3] for b in boxes) - 1 - top)
-        for items in (self.groups, self.notes):
-            for name, item in items.items():
-                if wanted is None or name in wanted:
-                    found = found.united(item.rect())
         return found
 
     # -- what the document tells
@@ -323,7 +248,7 @@ class GraphScene(QObject):
             run = states.get(name, IDLE)
             before = item.look.run
             if run.state != before.state or run.input != before.input or (run.seed != before.seed and run.state != "running"):
-                spec, look = self.look_of(item.node)
+                spec, look = look_of(self, item.node)
                 item.show_run(run)
                 item.show_node(item.node, spec, look)
                 again.add(name)
@@ -386,60 +311,15 @@ class GraphScene(QObject):
         """Whether this paints the view itself, not a picture of the graph."""
         return not self.in_picture
 
-    # -- painting
-
-    def paint(self, painter: QPainter, area: QRectF, transform: QTransform) -> None:
-        """Everything that touches an area of the canvas, from the back to the front."""
-        zoom = transform.m11()
-        self.area = area
-        cover = self._cover(area)
-        if cover is not None:  # as at each preview tick
-            self._paint_item(painter, cover, transform)
-            painter.setWorldTransform(transform)
-            self.overlay.paint_at(painter, zoom)
-            return
-        behind: list[Item] = [group for group in self.groups.values() if group.visible]
-        notes: list[Item] = [note for note in self.notes.values() if note.visible]
-        behind = [item for item in (*behind, *notes) if _touches(item, area)]
-        behind.sort(key=lambda item: item.z)
-        for item in behind:
-            if item.z < -1:
-                self._paint_item(painter, item, transform)
-        painter.setWorldTransform(transform)
-        self.links.paint_within(painter, (area.left(), area.top(), area.right(), area.bottom()), zoom)
-        margin = MARGIN + 60  # a failed node's words hang below it
-        nodes = {item.node.id: item for item in self.nodes_within(area.adjusted(-margin, -margin, margin, margin)) if _touches(item, area)}
-        order = self._numbers
-        front: list[Item] = [nodes[name] for name in sorted(nodes, key=lambda name: (nodes[name].z, order[name]))]
-        for item in (*(item for item in behind if item.z >= -1), *front):
-            self._paint_item(painter, item, transform)
-        painter.setWorldTransform(transform)
-        self.overlay.paint_at(painter, zoom)
-
-    def _cover(self, area: QRectF) -> NodeItem | None:
-        """The topmost node of an area, if it hides all else there."""
-        found = [item for item in self.nodes_within(area) if item.rect().intersects(area)]
-        top = max(found, key=lambda item: (item.z, self._numbers[item.node.id]), default=None)
-        return top if top is not None and top.covers(area) else None
-
-    def covered(self, area: QRectF) -> bool:
-        return self._cover(area) is not None
-
-    @staticmethod
-    def _paint_item(painter: QPainter, item: Item, transform: QTransform) -> None:
-        zoom = transform.m11()
-        painter.setWorldTransform(QTransform(zoom, 0, 0, zoom, transform.dx() + item.x() * zoom, transform.dy() + item.y() * zoom))
-        item.paint(painter)
-
     # -- what links and painters ask
 
     def anchor(self, node_id: str, side: str, name: str) -> End | None:
         """Where a link ends; None when both its ends may be inside one folded group."""
-        folded = self._folded_into.get(node_id)
+        folded = self.folded_into.get(node_id)
         if folded is not None:
             outer = self.groups.get(folded)
-            while folded in self._folded_into:
-                folded = self._folded_into[folded]
+            while folded in self.folded_into:
+                folded = self.folded_into[folded]
                 outer = self.groups.get(folded)
             if outer is None:
                 return None
@@ -514,116 +394,6 @@ class GraphScene(QObject):
             return "Waiting" if self.nodes[node_id].look.run.state == "queued" else "Working"
         return "No picture yet"
 
-    # -- finding
-
-    def nodes_within(self, rect: QRectF) -> list[NodeItem]:
-        """Nodes shown whose box, with its ports, touches a rectangle; in no order."""
-        left, top, right, bottom = rect.left(), rect.top(), rect.right(), rect.bottom()
-        found = []
-        for number in self._grid.near((left, top, right, bottom)):
-            name = self._names[number]
-            box = self._boxes.get(name)
-            if (
-                box is not None
-                and box[0] <= right
-                and box[2] >= left
-                and box[1] <= bottom
-                and box[3] >= top
-                and name not in self._folded_into
-            ):
-                found.append(self.nodes[name])
-        return found
-
-    def seen_nodes(self) -> list[NodeItem]:
-        return self.nodes_within(self.seen)
-
-    def node_at(self, x: float, y: float) -> NodeItem | None:
-        """The topmost node whose body lies there."""
-        hits = [item for item in self.nodes_within(QRectF(x, y, 0, 0)) if item.rect().contains(x, y)]
-        return max(hits, key=lambda item: (item.z, self._numbers[item.node.id]), default=None)
-
-    def port_at(self, x: float, y: float, zoom: float, body: bool = False) -> PortRef | None:
-        """The port whose 24 x 22 px lie under a place. With `body`, a node's whole row counts (for a link that is dropped)."""
-        if zoom < self.theme.size["lod_block"]:
-            return None
-        reach = HIT * max(1.0, 0.75 / zoom)
-        top = self.node_at(x, y)
-        best: tuple[float, PortRef] | None = None
-        for item in self.nodes_within(QRectF(x - reach, y - reach, 2 * reach, 2 * reach)):
-            if (
-                top is not None
-                and item is not top
-                and item.z <= top.z
-                and not item.anatomy.is_dot
-                and top.rect().adjusted(HIT, 0, -HIT, 0).contains(x, y)
-            ):
-                continue
-            for port in item.anatomy.ports:
-                if item.anatomy.is_dot and port.side == "in":
-                    continue
-                dx, dy = abs(item.x() + port.x - x), abs(item.y() + port.y - y)
-                wide = 8.0 if port.small and not port.linked else reach
-                if dx <= wide and dy <= min(11.0, reach) and (best is None or dx + dy < best[0]):
-                    best = dx + dy, self.ports.ref(item.node.id, port.name, port.side)
-        if best is None and body and top is not None:
-            for port in top.anatomy.ports:
-                if abs(top.y() + port.y - y) <= 12 and (port.side == "in") == (x < top.rect().center().x()):
-                    return self.ports.ref(top.node.id, port.name, port.side)
-        return best[1] if best else None
-
-    def row_at(self, x: float, y: float, zoom: float) -> tuple[NodeItem, Row] | None:
-        if zoom < self.theme.size["lod_full"] - 1e-3:
-            return None
-        item = self.node_at(x, y)
-        row = item.anatomy.row_at(x - item.x(), y - item.y()) if item is not None else None
-        return (item, row) if item is not None and row is not None else None
-
-    def note_at(self, x: float, y: float) -> str | None:
-        return next((name for name, item in reversed(self.notes.items()) if item.visible and item.rect().contains(x, y)), None)
-
-    def group_at(self, x: float, y: float, title_only: bool = True) -> str | None:
-        """The smallest group whose title bar, or any part, lies there."""
-        best: tuple[float, str] | None = None
-        for name, item in self.groups.items():
-            rect = item.rect()
-            if title_only and not item.group.folded:
-                rect.setHeight(min(TITLE, rect.height()))
-            if item.visible and rect.contains(x, y):
-                area = item.rect().width() * item.rect().height()
-                if best is None or area < best[0]:
-                    best = area, name
-        return best[1] if best else None
-
-    def hit(self, place: QPointF, zoom: float) -> Target:
-        """What lies under a place, the nearest to the eye first."""
-        x, y = place.x(), place.y()
-        port = self.port_at(x, y, zoom)
-        if port is not None:
-            return Target("port", port.node, f"{port.side}:{port.name}")
-        item = self.node_at(x, y)
-        if item is not None:
-            row = self.row_at(x, y, zoom)
-            if row is not None and row[1].kind != "linked":
-                return Target("value", item.node.id, row[1].name)
-            return Target("node", item.node.id)
-        folded = self.group_at(x, y)
-        if folded is not None and self.groups[folded].group.folded:
-            return Target("group", folded)
-        link = self.links.at(x, y, 7 / zoom)
-        note = self.note_at(x, y)
-        if note is not None and link is None:
-            return Target("note", note)
-        if link is not None:
-            return Target("link", link=link)
-        group = self.group_at(x, y)
-        return Target("group", group) if group is not None else Target("canvas")
-
-    def port_of(self, target: Target) -> Port | None:
-        side, _, name = target.name.partition(":")
-        item = self.nodes.get(target.id)
-        return item.anatomy.port(side, name) if item is not None else None
-
-
 def _same_but_place(a: Node, b: Node) -> bool:
     """Whether two states of a node look the same elsewhere. May say no to equals."""
     return (
@@ -632,7 +402,3 @@ def _same_but_place(a: Node, b: Node) -> bool:
         and (a.type, a.title, a.size, a.mode, a.folded, a.pinned, a.color, a.version)
         == (b.type, b.title, b.size, b.mode, b.folded, b.pinned, b.color, b.version)
     )
-
-
-def _touches(item: Item, area: QRectF) -> bool:
-    return item.reach().translated(item.x(), item.y()).intersects(area)

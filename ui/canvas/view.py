@@ -33,7 +33,7 @@ from nodegraph.spec import Input
 from ui import theme as themes
 from ui.actions import Keymap
 from ui.canvas import edits
-from ui.canvas.canvas_painter import CanvasPainter
+from ui.canvas.canvas_painter import CanvasPainter, merged
 from ui.canvas.commands import Commands
 from ui.canvas.gesture import Gesture, Pointer
 from ui.canvas.gestures import choose
@@ -283,11 +283,11 @@ class GraphView(QGraphicsView):
         self.look_at(math.exp(zoom0 + (zoom1 - zoom0) * t), start + (end - start) * t)
 
     def frame_all(self, animate: bool = True) -> None:
-        self.frame(self._scene.content_rect(), animate)
+        self.frame(self._scene.places.content_rect(), animate)
 
     def frame_selection(self, animate: bool = True) -> None:
         """Zoom to what is selected, or to everything."""
-        self.frame(self._scene.content_rect(self.document.selection or None), animate, 1.5)
+        self.frame(self._scene.places.content_rect(self.document.selection or None), animate, 1.5)
 
     def show_node(self, node_id: str, animate: bool = True) -> None:
         """Select a node and bring it into view; the zoom changes only if it is too small to read."""
@@ -401,7 +401,7 @@ class GraphView(QGraphicsView):
                 self._held.press(event.position() - QPointF(self._held.rect.topLeft()))
             return
         pointer = self._pointer(event)
-        target = self._scene.hit(pointer.scene, self.zoom)
+        target = self._scene.places.hit(pointer.scene, self.zoom)
         self._space_used = self._space_used or self.space_down
         self._gesture = choose(self, pointer, target)
         self._pressed, self._started = pointer, False
@@ -492,10 +492,10 @@ class GraphView(QGraphicsView):
         gesture.start(pointer)
 
     def _hover(self, pointer: Pointer) -> None:
-        target = self._scene.hit(pointer.scene, self.zoom)
+        target = self._scene.places.hit(pointer.scene, self.zoom)
         item = self._scene.nodes.get(target.id) if target.kind in ("node", "value", "port") else None
         if item is None:
-            item = self._scene.node_at(pointer.scene.x(), pointer.scene.y())
+            item = self._scene.places.node_at(pointer.scene.x(), pointer.scene.y())
         if self._hovered is not None and self._hovered is not item:
             self._hovered.hover(False)
         if item is not None:
@@ -503,7 +503,7 @@ class GraphView(QGraphicsView):
         self._hovered = item
         for name, group in self._scene.groups.items():
             hovered = name == (
-                target.id if target.kind == "group" else self._scene.group_at(pointer.scene.x(), pointer.scene.y(), title_only=False)
+                target.id if target.kind == "group" else self._scene.places.group_at(pointer.scene.x(), pointer.scene.y(), title_only=False)
             )
             if hovered != group.hovered:
                 group.hovered = hovered
@@ -534,7 +534,7 @@ class GraphView(QGraphicsView):
         self.show_context_menu(QPointF(self.viewport().rect().center()))
 
     def show_context_menu(self, place: QPointF) -> None:
-        target = self._scene.hit(self.mapToScene(place.toPoint()), self.zoom)
+        target = self._scene.places.hit(self.mapToScene(place.toPoint()), self.zoom)
         name = target.id
         if name and name not in self.document.selection:
             self.document.select([name])
@@ -633,7 +633,7 @@ class GraphView(QGraphicsView):
 
     def _drop_on_node(self, path: Path, place: QPointF) -> bool:
         """A file dropped on a node goes into its first file input of that kind, unless a link feeds it."""
-        item = self._scene.node_at(place.x(), place.y())
+        item = self._scene.places.node_at(place.x(), place.y())
         if item is None:
             return False
         fed = {link.input for link in self.document.graph.incoming.get(item.node.id, ())}
@@ -656,33 +656,7 @@ class GraphView(QGraphicsView):
 
     def target_at(self, place: QPointF) -> Target:
         """What lies under a place of the view (px)."""
-        return self._scene.hit(self.mapToScene(place.toPoint()), self.zoom)
-
-
-MOST_PARTS = 48
-"""Beyond this many dirty rectangles, one around all is cheaper than telling which to join."""
-
-
-def merged(parts: list[QRectF]) -> list[QRectF]:
-    """Fewer rectangles that cover the same: two become one when that adds little. Qt cuts a dirty region into many thin ones."""
-    parts = list(parts)
-    if len(parts) > MOST_PARTS:
-        whole = QRectF(parts[0])
-        for part in parts[1:]:
-            whole = whole.united(part)
-        return [whole]
-    k = 0
-    while k < len(parts):
-        for other in range(k + 1, len(parts)):
-            one, two = parts[k], parts[other]
-            both = one.united(two)
-            if both.width() * both.height() <= 1.25 * (one.width() * one.height() + two.width() * two.height()):
-                parts[k] = both
-                del parts[other]
-                k = -1  # the larger one may now take others in
-                break
-        k += 1
-    return parts
+        return self._scene.places.hit(self.mapToScene(place.toPoint()), self.zoom)
 
 
 def _suffixes(port: Input) -> tuple[str, ...]:

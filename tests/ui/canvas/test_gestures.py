@@ -360,7 +360,7 @@ def test_the_minimap_travels_and_the_zoom_pill_zooms(document: Document, hand: H
         QTest.mouseRelease(view.viewport(), Qt.MouseButton.LeftButton, NONE, place)
 
     click(view.minimap.rect.center())
-    content = view.graph_scene.content_rect().center()
+    content = view.graph_scene.places.content_rect().center()
     assert (view.center() - content).manhattanLength() < 60
     click(view.zoom_pill.rect.topLeft() + QPoint(90, 16))
     assert view.zoom == 1.25

@@ -197,7 +197,7 @@ def test_f_zooms_to_the_selection_and_a_to_everything(document: Document, hand: 
     assert view.visible_rect().contains(view.graph_scene.nodes["save"].rect())
     assert view.zoom > 1.0
     hand.key(Key.Key_A)
-    assert view.visible_rect().contains(view.graph_scene.content_rect())
+    assert view.visible_rect().contains(view.graph_scene.places.content_rect())
 
 
 def test_linking_the_selected_nodes_joins_what_fits(document: Document, hand: Hand) -> None:

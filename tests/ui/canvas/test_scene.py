@@ -11,7 +11,7 @@ from PySide6.QtCore import QPointF
 from PySide6.QtGui import QColor, QImage
 
 from nodegraph.errors import GraphError
-from nodegraph.graph import Graph, Group, Link, Node, Note
+from nodegraph.graph import REROUTE, Graph, Group, Link, Node, Note
 from tests.ui.canvas.conftest import SPECS, artists_graph
 from ui import theme
 from ui.canvas import edits
@@ -176,6 +176,16 @@ def test_a_node_of_any_type_takes_the_type_that_flows_through_it(document: Docum
     assert reason == "‘no’ takes a Latent. This link carries an Image."
 
 
+def test_a_chain_of_dots_forgets_the_type_of_a_source_that_was_deleted(document: Document, view: GraphView) -> None:
+    ports = view.graph_scene.ports
+    for _ in range(2):
+        link = next(link for link in document.graph.links if link.target == "save" or document.graph.nodes[link.target].type == REROUTE)
+        document.edit("", lambda g, link=link: edits.rerouted(g, [link], (1200.0, 40.0))[0])
+    document.edit("", lambda g: edits.deleted(g, ports, ["decode"], heal=False))
+    dots = [name for name, node in document.graph.nodes.items() if node.type == REROUTE]
+    assert {view.graph_scene.nodes[name].anatomy.ports[1].type for name in dots} == {"*"}
+
+
 def test_a_run_changes_paint_but_never_a_node_s_size_or_the_document(document: Document, view: GraphView) -> None:
     before = {name: (item.anatomy.width, item.anatomy.height, item.pos().toTuple()) for name, item in view.graph_scene.nodes.items()}
     picture = QImage(512, 256, QImage.Format.Format_RGB32)
@@ -225,7 +235,7 @@ def test_the_canvas_paints_at_every_zoom_in_both_themes(document: Document, view
 def test_the_whole_graph_becomes_a_picture_without_a_window(dressed: theme.Theme) -> None:
     view = GraphView(Document(SPECS, artists_graph()))
     image = view.render_to_image(2.0, margin=16)
-    content = view.graph_scene.content_rect()
+    content = view.graph_scene.places.content_rect()
     assert (image.width(), image.height()) == (round((content.width() + 32) * 2), round((content.height() + 32) * 2))
     node = view.graph_scene.nodes["model"]
     inside = image.pixelColor(round((node.x() - content.left() + 16 + 100) * 2), round((node.y() - content.top() + 16 + 8) * 2))
