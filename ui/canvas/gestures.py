@@ -151,7 +151,7 @@ class PressLink(Gesture):
     def start(self, pointer: Pointer) -> None:
         name = self._insert(pointer)
         if name is not None:
-            self.view.replace_gesture(Move(self.view, name), pointer)
+            self.view.hands.go_on_with(Move(self.view, name), pointer)
 
     def _insert(self, pointer: Pointer) -> str | None:
         x, y = edits.snapped(pointer.scene.x(), 8), edits.snapped(pointer.scene.y(), 8)
@@ -257,7 +257,7 @@ def edges_of(view: GraphView, target: Target, place: QPointF) -> tuple[str, froz
 def choose(view: GraphView, pointer: Pointer, target: Target) -> Gesture | None:
     """The gesture that a press begins."""
     held, left = pointer.held, pointer.button == Qt.MouseButton.LeftButton
-    if pointer.button == Qt.MouseButton.MiddleButton or (left and view.space_down):
+    if pointer.button == Qt.MouseButton.MiddleButton or (left and view.hands.space_down):
         return Pan(view)
     if pointer.button == Qt.MouseButton.RightButton:
         return Knife(view) if held & CTRL else Menu(view)

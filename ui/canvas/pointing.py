@@ -99,7 +99,7 @@ class Pointing:
         return f"{words} {size}" if size else words
 
     def cursor_for(self, pointer: Pointer, target: Target) -> Qt.CursorShape:
-        if self.view.space_down:
+        if self.view.hands.space_down:
             return Qt.CursorShape.OpenHandCursor
         _, edges = edges_of(self.view, target, pointer.scene)
         if {"right", "bottom"} <= edges or {"left", "top"} <= edges:

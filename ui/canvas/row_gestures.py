@@ -85,7 +85,7 @@ class PressRow(Gesture):
         self.item, self.row, self.act = item, row, act
 
     def start(self, pointer: Pointer) -> None:
-        self.view.replace_gesture(Move(self.view, self.item.node.id), pointer)
+        self.view.hands.go_on_with(Move(self.view, self.item.node.id), pointer)
 
     def click(self, pointer: Pointer) -> None:
         if pointer.held & (SHIFT | CTRL):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, QTimer, QVariantAnimation, Signal
@@ -16,7 +15,6 @@ from PySide6.QtGui import (
     QFocusEvent,
     QImage,
     QKeyEvent,
-    QKeySequence,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -27,27 +25,22 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QGraphicsView, QWidget
 
 from nodegraph.errors import GraphError
-from nodegraph.folders import IMAGE_SUFFIXES
 from nodegraph.graph import Graph, Link, Node
-from nodegraph.spec import Input
 from ui import theme as themes
 from ui.actions import Keymap
-from ui.canvas import edits
+from ui.canvas import dropping, edits
 from ui.canvas.canvas_painter import CanvasPainter, merged
 from ui.canvas.commands import Commands
-from ui.canvas.gesture import Gesture, Pointer
-from ui.canvas.gestures import choose
+from ui.canvas.hands import Hands
 from ui.canvas.inline_editor import InlineEditor
 from ui.canvas.minimap import Floating, Minimap, ZoomPill
 from ui.canvas.model import CanvasDocument, PortRef, Target
-from ui.canvas.node_item import NodeItem
 from ui.canvas.pointing import Pointing
 from ui.canvas.scene import GraphScene
 from ui.theme import Theme
 
 ZOOMS = (0.04, 0.055, 0.075, 0.1, 0.14, 0.2, 0.26, 0.34, 0.42, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
 REST = 120  # ms after the last movement, until everything is painted in full again
-DRAG_START = 4  # px
 SPACE = QRectF(-100_000, -100_000, 200_000, 200_000)
 
 
@@ -71,16 +64,10 @@ class GraphView(QGraphicsView):
         self.keymap = keymap or Keymap()
         self.zoom = 1.0
         self.snap = True
-        self.space_down = False
-        self._space_used = False
-        self._gesture: Gesture | None = None
-        self._pressed: Pointer | None = None
-        self._started = False
-        self._hovered: NodeItem | None = None
-        self._held: Floating | None = None
         self._set_up()
         self.painter = CanvasPainter(self._scene)
         self.commands = Commands(self)
+        self.hands = Hands(self)
         self.pointing = Pointing(self)
         self.editor = InlineEditor(self)
         self.minimap = Minimap(self)
@@ -211,7 +198,7 @@ class GraphView(QGraphicsView):
         self._rest.start()
 
     def _come_to_rest(self) -> None:
-        if self._started or self._flight.state() == QVariantAnimation.State.Running:
+        if self.hands.started or self._flight.state() == QVariantAnimation.State.Running:
             self._rest.start()
             return
         zoomed = self._scene.zooming
@@ -282,6 +269,10 @@ class GraphView(QGraphicsView):
         zoom0, start, zoom1, end = self._way
         self.look_at(math.exp(zoom0 + (zoom1 - zoom0) * t), start + (end - start) * t)
 
+    def stand_still(self) -> None:
+        """End a flight to elsewhere where it is."""
+        self._flight.stop()
+
     def frame_all(self, animate: bool = True) -> None:
         self.frame(self._scene.places.content_rect(), animate)
 
@@ -308,8 +299,7 @@ class GraphView(QGraphicsView):
 
     def _on_rebuilt(self) -> None:
         self.editor.close_editor()
-        self._cancel_gesture()
-        self._hovered = None
+        self.hands.forget()
         self._scene.seen = self.visible_rect()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -332,7 +322,8 @@ class GraphView(QGraphicsView):
                 self.viewport().update(floating.rect)
                 self.viewport().update(floating.rect.translated(dx, dy))
 
-    def _floating_at(self, place: QPointF) -> Floating | None:
+    def floating_at(self, place: QPointF) -> Floating | None:
+        """The minimap or the zoom pill, where one of them lies over a place."""
         return next((one for one in (self.minimap, self.zoom_pill) if one.holds(place)), None)
 
     # -- painting
@@ -380,152 +371,22 @@ class GraphView(QGraphicsView):
         """The whole graph (or a part of it) as a picture, at `scale` px a unit; at most 16384 px a side."""
         return self.painter.picture(scale, margin, rect)
 
-    # -- hands
-
-    def _pointer(self, event: QMouseEvent) -> Pointer:
-        place = event.position()
-        scene_place = self.viewportTransform().inverted()[0].map(place)
-        return Pointer(scene_place, place, event.modifiers(), event.button(), event.buttons())
+    # -- what Qt tells: `hands` and `dropping` answer
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        if self._gesture is not None:
-            if event.button() == Qt.MouseButton.RightButton:
-                self._cancel_gesture()
-            return
-        self.setFocus(Qt.FocusReason.MouseFocusReason)
-        self._flight.stop()
-        self.editor.accept_editor()
-        self._held = self._floating_at(event.position())
-        if self._held is not None:
-            if event.button() == Qt.MouseButton.LeftButton:
-                self._held.press(event.position() - QPointF(self._held.rect.topLeft()))
-            return
-        pointer = self._pointer(event)
-        target = self._scene.places.hit(pointer.scene, self.zoom)
-        self._space_used = self._space_used or self.space_down
-        self._gesture = choose(self, pointer, target)
-        self._pressed, self._started = pointer, False
-        if self._gesture is not None and self._gesture.at_once:
-            self._start(pointer)
-        event.accept()
+        self.hands.press(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if self._held is not None:
-            if event.buttons() & Qt.MouseButton.LeftButton:
-                self._held.drag(event.position() - QPointF(self._held.rect.topLeft()))
-            return
-        pointer = self._pointer(event)
-        if self._gesture is None:
-            if not self._hover_floating(event.position()):
-                self._hover(pointer)
-            return
-        assert self._pressed is not None
-        if not self._started:
-            moved = pointer.screen - self._pressed.screen
-            if abs(moved.x()) + abs(moved.y()) < DRAG_START:
-                return
-            self._start(self._pressed)
-        if self._gesture is not None:
-            self.begin_motion()
-            self._gesture.update(pointer)
-
-    def _start(self, pointer: Pointer) -> None:
-        assert self._gesture is not None
-        self._started = True
-        self._gesture.start(pointer)
-
-    def _hover_floating(self, place: QPointF) -> bool:
-        under = self._floating_at(place)
-        for floating in (self.minimap, self.zoom_pill):
-            tip = floating.hover(place - QPointF(floating.rect.topLeft()) if floating is under else None)
-            if floating is under:
-                self.viewport().setToolTip(tip)
-                self.viewport().setCursor(Qt.CursorShape.PointingHandCursor)
-        return under is not None
+        self.hands.move(event)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if self._held is not None:
-            self._held = None
-            return
-        pointer = self._pointer(event)
-        gesture, pressed = self._gesture, self._pressed
-        if gesture is None or pressed is None or event.button() != pressed.button:
-            return
-        self._gesture = None
-        if self._started:
-            self._started = False
-            gesture.update(pointer)
-            gesture.commit(pointer)
-        else:
-            gesture.click(pressed)
-        self._pressed = None
-        if self._scene.moving:
-            self._rest.start()
-        self._hover(pointer)
+        self.hands.release(event)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if (
-            self._floating_at(event.position()) is None
-            and event.button() == Qt.MouseButton.LeftButton
-            and self.pointing.double_click(self._pointer(event))
-        ):
-            self._gesture = None
-            return
-        self.mousePressEvent(event)
-
-    def _cancel_gesture(self) -> None:
-        gesture, self._gesture = self._gesture, None
-        if gesture is not None and self._started:
-            gesture.cancel()
-        self._started = False
-        self._pressed = None
-
-    @property
-    def gesture(self) -> Gesture | None:
-        """What the hand is doing."""
-        return self._gesture
-
-    def replace_gesture(self, gesture: Gesture, pointer: Pointer) -> None:
-        """Let another gesture go on with the same press."""
-        self._gesture = gesture
-        self._started = True
-        gesture.start(pointer)
-
-    def _hover(self, pointer: Pointer) -> None:
-        target = self._scene.places.hit(pointer.scene, self.zoom)
-        item = self._scene.nodes.get(target.id) if target.kind in ("node", "value", "port") else None
-        if item is None:
-            item = self._scene.places.node_at(pointer.scene.x(), pointer.scene.y())
-        if self._hovered is not None and self._hovered is not item:
-            self._hovered.hover(False)
-        if item is not None:
-            item.hover(True, target.name if target.kind == "value" else None)
-        self._hovered = item
-        for name, group in self._scene.groups.items():
-            hovered = name == (
-                target.id if target.kind == "group" else self._scene.places.group_at(pointer.scene.x(), pointer.scene.y(), title_only=False)
-            )
-            if hovered != group.hovered:
-                group.hovered = hovered
-                group.update()
-        link = target.link if target.kind == "link" and isinstance(target.link, Link) else None
-        self._scene.links.hover(link)
-        chip = (pointer.scene.x(), pointer.scene.y(), self.pointing.link_words(link)) if link is not None and self.zoom > 0.5 else None
-        if chip is not None or self._scene.overlay.chip is not None:
-            for one in (self._scene.overlay.chip, chip):
-                if one is not None:
-                    self.repaint_canvas(QRectF(one[0] - 160 / self.zoom, one[1] + 8 / self.zoom, 320 / self.zoom, 40 / self.zoom))
-            self._scene.overlay.chip = chip
-        self.viewport().setCursor(self.pointing.cursor_for(pointer, target))
-        self.viewport().setToolTip(self.pointing.tip_for(target))
-        self.status_hint.emit(self.pointing.hint_for(target))
+        self.hands.double_click(event)
 
     def leaveEvent(self, event: QEvent) -> None:
-        self._hover_floating(QPointF(-1, -1))
-        if self._hovered is not None:
-            self._hovered.hover(False)
-            self._hovered = None
-        self._scene.links.hover(None)
+        self.hands.leave()
         super().leaveEvent(event)
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
@@ -554,11 +415,9 @@ class GraphView(QGraphicsView):
             self.zoom_step(1 if angle.y() > 0 else -1, event.position())
         event.accept()
 
-    # -- keys
-
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QKeyEvent):
-            if event.type() == QEvent.Type.ShortcutOverride and self._action_of(event) is not None:
+            if event.type() == QEvent.Type.ShortcutOverride and self.hands.action_of(event) is not None:
                 event.accept()
                 return True
             if event.type() == QEvent.Type.KeyPress and event.key() in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab):
@@ -566,81 +425,28 @@ class GraphView(QGraphicsView):
                 return True
         return bool(super().event(event))
 
-    def _action_of(self, event: QKeyEvent) -> str | None:
-        if event.key() in (Qt.Key.Key_Shift, Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_Meta):
-            return None
-        held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
-        return self.keymap.find(QKeySequence(event.keyCombination().key() | held))
-
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if self.editor.has_focus():  # a key that the editor did not want must not work on nodes
             event.ignore()
-            return
-        if event.key() == Qt.Key.Key_Escape and self._gesture is not None:
-            self._cancel_gesture()
-            return
-        if event.key() == Qt.Key.Key_Space and not event.modifiers():
-            if not event.isAutoRepeat():
-                self.space_down, self._space_used = True, False
-                self.viewport().setCursor(Qt.CursorShape.OpenHandCursor)
-            return
-        action = self._action_of(event)
-        if action is not None and self._gesture is None:
-            self.trigger(action)
-            event.accept()
-            return
-        super().keyPressEvent(event)
+        elif not self.hands.key_down(event):
+            super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Space and not event.isAutoRepeat() and self.space_down:
-            self.space_down = False
-            self.viewport().unsetCursor()
-            if not self._space_used:  # a tap, not a hold
-                action = self.keymap.find(QKeySequence(Qt.Key.Key_Space))
-                if action is not None:
-                    self.trigger(action)
-            return
-        super().keyReleaseEvent(event)
+        if not self.hands.key_up(event):
+            super().keyReleaseEvent(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        self.space_down = False
+        self.hands.space_down = False
         super().focusOutEvent(event)
 
-    # -- things dropped from outside
-
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if event.mimeData().hasUrls() or event.mimeData().hasFormat(NODE_MIME) or event.mimeData().hasImage():
-            event.acceptProposedAction()
+        dropping.enter(event)
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
         event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        place = self.mapToScene(event.position().toPoint())
-        mime = event.mimeData()
-        if mime.hasFormat(NODE_MIME):
-            type_id = bytes(mime.data(NODE_MIME).data()).decode()
-            if type_id in self._scene.specs:
-                self.add_node(type_id, place)
-                event.acceptProposedAction()
-        elif mime.hasUrls():
-            paths = [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]
-            if len(paths) == 1 and self._drop_on_node(paths[0], place):
-                event.acceptProposedAction()
-            elif paths:
-                self.files_dropped.emit(paths, place)
-                event.acceptProposedAction()
-
-    def _drop_on_node(self, path: Path, place: QPointF) -> bool:
-        """A file dropped on a node goes into its first file input of that kind, unless a link feeds it."""
-        item = self._scene.places.node_at(place.x(), place.y())
-        if item is None:
-            return False
-        fed = {link.input for link in self.document.graph.incoming.get(item.node.id, ())}
-        port = next((p for p in item.spec.inputs if p.name not in fed and path.suffix.lower() in _suffixes(p)), None)
-        if port is None:
-            return False
-        return self.edit(f"Change {port.label}", lambda graph: graph.with_value(item.node.id, port.name, path.as_posix()))
+        dropping.drop(self, event)
 
     def cursor_place(self) -> QPointF:
         """Where the pointer is on the canvas; the middle of the view when it is elsewhere."""
@@ -657,14 +463,3 @@ class GraphView(QGraphicsView):
     def target_at(self, place: QPointF) -> Target:
         """What lies under a place of the view (px)."""
         return self._scene.places.hit(self.mapToScene(place.toPoint()), self.zoom)
-
-
-def _suffixes(port: Input) -> tuple[str, ...]:
-    """What kinds of files an input takes."""
-    if port.file is None:
-        return ()
-    return port.file.suffixes or (IMAGE_SUFFIXES if port.file.folder == "input" else ())
-
-
-NODE_MIME = "application/x-nodegraph-node"
-"""Drag data of a node's type, from a library to the canvas."""

@@ -23,6 +23,7 @@ from nodegraph.folders import Folders
 from nodegraph.node import File
 from nodegraph.spec import NodeSpec
 from ui import theme
+from ui.canvas.dropping import NODE_MIME
 from ui.search import Habits, find_nodes
 from ui.settings import Settings
 from ui.threads import background
@@ -30,7 +31,6 @@ from ui.threads import background
 if TYPE_CHECKING:
     from nodegraph.registry import Registry
 
-NODE_MIME = "application/x-nodegraph-node"
 ROLE = int(Qt.ItemDataRole.UserRole)
 KINDS = (("checkpoints", "Checkpoints"), ("diffusion_models", "Diffusion models"), ("loras", "LoRAs"), ("controlnet", "ControlNets"), ("vae", "VAEs"), ("text_encoders", "Text encoders"), ("upscale_models", "Upscalers"), ("embeddings", "Embeddings"))
 SUFFIXES = (".safetensors", ".sft", ".gguf")
