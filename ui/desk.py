@@ -165,7 +165,7 @@ class Desk(QObject):
         self.window.tabs.close_wanted.connect(lambda index: studio.close(self._tab_document(index)))
         self.window.tabs.tabMoved.connect(lambda source, target: self.studio.documents.insert(target, self.studio.documents.pop(source)))
         self.window.crumbs.went.connect(lambda scope: self.document and self.document.open(*scope))
-        self.window.top.workspace_wanted.connect(self.rooms.show_workspace)
+        self.window.top.workspace_wanted.connect(self.rooms.workspace_wanted)
         self.window.top.search_wanted.connect(lambda: self.palette_of_commands.open())
         self.window.top.run_wanted.connect(lambda: self.running.run())
         self.window.top.stop_wanted.connect(runs.stop)

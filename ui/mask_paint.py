@@ -1,12 +1,10 @@
-"""Masks as arrays: brush stamps, shapes, fills, layers, and what is written into a graph. Knows no widgets.
+"""Masks as arrays: brush stamps, shapes, fills, layers. Knows no widgets.
 
 A mask is uint8 [height, width]: 255 is painted anew, 0 is kept.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,8 +18,6 @@ Rect = tuple[int, int, int, int]
 
 Role = Literal["add", "subtract"]
 UNDO_BYTES = 256 * 2**20
-MAX_VALUE = 6 * 2**20
-"""Characters of a mask in a graph file, which holds at most 8 MiB of text."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +85,7 @@ class Painting:
             self.layers.append(Layer("Mask", np.zeros((self.height, self.width), np.uint8)))
         self._stroke: NDArray[np.float32] | None = None
         self._base: Plane | None = None
+        self._guard: NDArray[np.float32] | None = None
         self._touched: Rect | None = None
 
     @property
@@ -97,8 +94,9 @@ class Painting:
 
     # -- a stroke
 
-    def begin(self) -> None:
-        """Start a stroke on the active layer."""
+    def begin(self, guard: NDArray[np.float32] | None = None) -> None:
+        """Start a stroke on the active layer. `guard` 0..1 [height, width]: how far each place may be changed by it."""
+        self._guard = guard
         self._base = self.layer.plane.copy()
         self._stroke = np.zeros((self.height, self.width), np.float32)
         self._touched = None
@@ -118,6 +116,8 @@ class Painting:
         grown = self._stroke[area] + part * (1 - self._stroke[area])
         self._stroke[area] = grown
         share = np.minimum(grown, 1.0) * brush.opacity
+        if self._guard is not None:
+            share = share * self._guard[area]
         base = self._base[area].astype(np.float32)
         self.layer.plane[area] = np.round(base * (1 - share) if erase else base + (255 - base) * share).astype(np.uint8)
         self._touched = rect if self._touched is None else joined(self._touched, rect)
@@ -140,7 +140,7 @@ class Painting:
         if self._base is not None and self._touched is not None:
             l, t, r, b = self._touched  # noqa: E741
             self._push(Patch(self.active, self._touched, self._base[t:b, l:r].copy()))
-        self._base = self._stroke = self._touched = None
+        self._base = self._stroke = self._touched = self._guard = None
 
     # -- shapes and whole planes
 
@@ -183,6 +183,19 @@ class Painting:
     def set_role(self, index: int, role: Role) -> None:
         self._keep_layers()
         self.layers[index].role = role
+
+    def rename(self, index: int, name: str) -> None:
+        if name.strip() and name.strip() != self.layers[index].name:
+            self._keep_layers()
+            self.layers[index].name = name.strip()
+
+    def move_layer(self, index: int, by: int) -> None:
+        """Up (-1) or down (1) in the list; what comes later lies above."""
+        target = index + by
+        if 0 <= target < len(self.layers):
+            self._keep_layers()
+            self.layers.insert(target, self.layers.pop(index))
+            self.active = target
 
     def _keep_layers(self) -> None:
         copies = [Layer(one.name, one.plane.copy(), one.role, one.visible, one.color) for one in self.layers]
@@ -293,6 +306,13 @@ def alike(picture: NDArray[np.uint8], x: int, y: int, tolerance: int) -> Plane:
     return np.where(flood(free, seeds), 255, 0).astype(np.uint8)
 
 
+def like_here(picture: NDArray[np.uint8], x: int, y: int, tolerance: int) -> NDArray[np.float32]:
+    """How far each place has the colour of one point: 1 within `tolerance` (0..255) of it, falling to 0 at twice that. For brushes that keep to edges."""
+    target = picture[y, x, :3].astype(np.int16)
+    apart = np.abs(picture[:, :, :3].astype(np.int16) - target).max(axis=2)
+    return np.clip((2 * tolerance - apart) / max(1, tolerance), 0, 1).astype(np.float32)
+
+
 def polygon(points: Sequence[tuple[float, float]], width: int, height: int) -> Plane:
     """The inside of a closed line."""
     from PIL import Image, ImageDraw
@@ -300,51 +320,4 @@ def polygon(points: Sequence[tuple[float, float]], width: int, height: int) -> P
     picture = Image.new("L", (width, height), 0)
     if len(points) >= 3:
         ImageDraw.Draw(picture).polygon(list(points), fill=255)
-    return np.asarray(picture).copy()
-
-
-def encode(plane: Plane) -> str:
-    """A mask as the text of a graph's value: a grey PNG in base64; "" for an empty one.
-
-    Raises:
-        ValueError: It would not fit into a graph file.
-    """
-    if not plane.any():
-        return ""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(plane).save(buffer, "PNG", optimize=True)
-    text = base64.b64encode(buffer.getvalue()).decode("ascii")
-    if len(text) > MAX_VALUE:
-        raise ValueError("This mask is too detailed to be kept in a graph. Smooth it, or use a mask file.")
-    return text
-
-
-def decode(text: str, width: int, height: int) -> Plane:
-    """The mask in a value, brought to the size of the picture.
-
-    Raises:
-        ValueError: It is no picture.
-    """
-    import binascii
-
-    from PIL import Image
-
-    if not text:
-        return np.zeros((height, width), np.uint8)
-    try:
-        with Image.open(io.BytesIO(base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text, validate=True)), formats=("PNG",)) as opened:
-            if opened.width * opened.height > 2**28:
-                raise ValueError("The mask in this graph is too large to be shown.")
-            has_alpha = "A" in opened.getbands()
-            picture = opened.convert("RGBA") if has_alpha else opened.convert("L")
-    except (OSError, binascii.Error, SyntaxError) as error:
-        raise ValueError("The mask in this graph cannot be read.") from error
-    if has_alpha:
-        parts = np.asarray(picture).astype(np.uint16)
-        plane = (np.asarray(picture.convert("L")).astype(np.uint16) * parts[:, :, 3] // 255).astype(np.uint8)
-        picture = Image.fromarray(plane)
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(picture).copy()

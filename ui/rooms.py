@@ -19,6 +19,7 @@ from ui.panels.problems import LogPanel, ProblemsPanel
 
 if TYPE_CHECKING:
     from ui.desk import Desk
+    from ui.paint_space import PaintSpace
 
 SIDE_WIDTH: Final = 280
 NARROW: Final = 1500
@@ -157,6 +158,12 @@ class Rooms:
         elif name != "graph":
             self.spaces[name].setFocus()
 
+    def workspace_wanted(self, name: str) -> None:
+        """A workspace was chosen by itself; Paint then opens on what there is to paint."""
+        self.show_workspace(name)
+        if name == "paint":
+            self._paint_space().open_something(self.desk.document)
+
     def make_space(self, name: str) -> None:
         page: Any
         if name == "compare":
@@ -170,36 +177,28 @@ class Rooms:
             page.graph_wanted.connect(lambda path: self.desk.studio.open(Path(path)))
             page.refresh_later()
         else:
-            from ui.mask_editor import MaskEditor
+            from ui.paint_space import PaintSpace
 
-            page = MaskEditor()
-            page.used.connect(self.mask_used)
+            page = PaintSpace(self.desk)
             page.left.connect(lambda: self.show_workspace("graph"))
             page.hint.connect(self.window.status.hints.set_hint)
+            page.message.connect(self.window.status.hints.say)
         self.spaces[name] = page
         self.window.stack.addWidget(page)
 
     def paint_mask(self, node: str, input: str) -> None:
         """Open the mask editor on a value of a node shown."""
-        from ui.mask_editor import MaskEditor, background_for
-
         document = self.desk.document
-        if document is None or node not in document.graph.nodes:
-            return
-        self.show_workspace("paint")
-        editor = self.spaces["paint"]
-        assert isinstance(editor, MaskEditor)
-        value = document.graph.nodes[node].values.get(input, "")
-        picture = background_for(document, node, self.window.folders)
-        editor.open(picture, value if isinstance(value, str) else "", (document, document.scope, node, input), document.name_of(node))
+        if document is not None and node in document.graph.nodes:
+            self.show_workspace("paint")
+            self._paint_space().open_on(document, node, input)
 
-    def mask_used(self, target: tuple[Document, tuple[str, ...], str, str], value: str) -> None:
-        document, scope, node, name = target
-        if document in self.desk.studio.documents:
-            document.open(*scope)
-            if node in document.graph.nodes:
-                document.edit("Paint mask", lambda graph: graph.with_value(node, name, value))
-        self.show_workspace("graph")
+    def _paint_space(self) -> PaintSpace:
+        from ui.paint_space import PaintSpace
+
+        space = self.spaces["paint"]
+        assert isinstance(space, PaintSpace)
+        return space
 
     def dim_docks(self, hidden: bool) -> None:
         if hidden and self._kept_docks is None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 
-from ui.mask_editor import MaskEditor
-from ui.mask_paint import Brush, Painting, alike, border_of, decode, encode, flood, polygon, shaped
+from nodegraph import graphfile
+from nodegraph.graph import Graph, Node
+from ui.document import Document
+from ui.mask_editor import MaskEditor, Target
+from ui.mask_paint import Brush, Painting, alike, border_of, flood, like_here, polygon, shaped
+from ui.mask_values import decode, encode, layers_of, painting_of, told_layers, with_mask
 
 HARD = Brush(size=10, hardness=1.0, opacity=1.0, flow=1.0)
 
@@ -107,14 +113,75 @@ def test_growing_and_softening_change_only_the_edge():
     assert shaped(plane, 0, 0, 0.5).max() == 128
 
 
-def test_painting_with_the_mouse_gives_a_value_for_the_graph(qtbot, dressed):
+def test_a_brush_that_keeps_edges_leaves_other_colours_alone():
+    picture = np.zeros((32, 32, 4), np.uint8)
+    picture[:, 16:] = 200
+    painting = Painting(32, 32)
+    painting.begin(like_here(picture, 8, 16, tolerance=24))
+    painting.dab(14, 16, HARD, erase=False)
+    painting.end()
+    assert painting.layer.plane[16, 15] == 255 and painting.layer.plane[16, 16] == 0
+
+
+def layered() -> Painting:
+    painting = Painting(16, 12)
+    painting.change(np.full((12, 16), 255, np.uint8))
+    painting.add_layer("Hole")
+    painting.combine(polygon([(4, 4), (12, 4), (12, 10), (4, 10)], 16, 12), erase=False)
+    painting.set_role(1, "subtract")
+    painting.feather = 2
+    return painting
+
+
+def test_a_mask_that_is_opened_again_has_its_layers():
+    painting = layered()
+    value = encode(painting.result())
+    again = painting_of(value, json.loads(json.dumps(layers_of(painting, value))), 16, 12)
+    assert [(one.name, one.role, one.visible, one.color) for one in again.layers] == [("Mask", "add", True, 0), ("Hole", "subtract", True, 1)]
+    assert (again.grow, again.feather, again.density) == (0, 2, 1.0)
+    np.testing.assert_array_equal(again.result(), painting.result())
+
+
+def test_one_plain_layer_needs_no_second_copy():
+    painting = Painting(8, 8)
+    painting.change(np.full((8, 8), 255, np.uint8))
+    assert layers_of(painting, encode(painting.result())) is None
+
+
+@pytest.mark.parametrize("damage", [{"layers": []}, {"layers": [{"name": "x"}]}, {"grow": "much"}, {"of": "another mask"}, {"layers": 7}])
+def test_layers_that_do_not_belong_to_the_mask_or_make_no_sense_leave_the_mask_itself(damage):
+    painting = layered()
+    value = encode(painting.result())
+    again = painting_of(value, {**layers_of(painting, value), **damage}, 16, 12)
+    assert len(again.layers) == 1
+    np.testing.assert_array_equal(again.result(), painting.result())
+
+
+def test_layers_travel_with_the_node_and_go_with_the_mask(tmp_path):
+    painting = layered()
+    value = encode(painting.result())
+    graph = Graph().with_node(Node("m", "mask/paint", extra={"seeds": {}}))
+    painted = with_mask(graph, "m", "drawing", value, layers_of(painting, value))
+    graphfile.write(tmp_path / "mask.graph", painted)
+    read = graphfile.read(tmp_path / "mask.graph")
+    assert len(painting_of(value, told_layers(read, "m", "drawing"), 16, 12).layers) == 2
+    plain = with_mask(read, "m", "drawing", "", None)
+    assert plain.nodes["m"].extra == {"seeds": {}} and told_layers(plain, "m", "drawing") is None
+
+
+def editor_on_grey(qtbot) -> MaskEditor:
     editor = MaskEditor()
     qtbot.addWidget(editor)
     editor.resize(1000, 700)
     editor.show()
     picture = QImage(256, 256, QImage.Format.Format_RGB888)
     picture.fill(Qt.GlobalColor.darkGray)
-    editor.open(picture, "", "target", "Sample")
+    editor.open(picture, "", Target(Document({}), (), "m", "drawing", "Sample"))
+    return editor
+
+
+def test_painting_with_the_mouse_gives_a_value_for_the_graph(qtbot, dressed):
+    editor = editor_on_grey(qtbot)
     view = editor.view
     middle = view.rect().center()
     QTest.mousePress(view, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, middle)
@@ -123,6 +190,38 @@ def test_painting_with_the_mouse_gives_a_value_for_the_graph(qtbot, dressed):
     with qtbot.waitSignal(editor.used) as heard:
         editor.use()
     plane = decode(heard.args[1], 256, 256)
-    assert heard.args[0] == "target" and plane[128, 128] > 127 and plane[5, 5] == 0
+    assert heard.args[0].node == "m" and plane[128, 128] > 127 and plane[5, 5] == 0
     QTest.keyClick(view, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert view.painting.is_empty
+
+
+def test_a_mirrored_stroke_is_painted_on_both_sides(qtbot, dressed):
+    view = editor_on_grey(qtbot).view
+    view.mirrors = True
+    view.start(40, 128)
+    view.stop(40, 128)
+    plane = view.painting.layer.plane
+    assert plane[128, 40] > 0 and plane[128, 216] > 0 and plane[128, 128] == 0
+
+
+def test_alt_and_a_press_take_the_subject_under_the_pointer(qtbot, dressed):
+    view = editor_on_grey(qtbot).view
+    QTest.mouseClick(view, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.AltModifier, view.rect().center())
+    assert view.painting.layer.plane.min() == 255
+
+
+def test_layers_are_renamed_moved_and_taken_out_by_keys(qtbot, dressed):
+    editor = editor_on_grey(qtbot)
+    editor.layers.add()
+    editor.layers.rows[1].renamed.emit("Sky")
+    names = lambda: [one.name for one in editor.view.painting.layers]
+    assert names() == ["Mask", "Sky"]
+    QTest.keyClick(editor.layers.rows[1], Qt.Key.Key_Up, Qt.KeyboardModifier.AltModifier)
+    assert names() == ["Sky", "Mask"]
+    QTest.keyClick(editor.layers.rows[0], Qt.Key.Key_S)
+    assert editor.view.painting.layers[0].role == "subtract"
+    QTest.keyClick(editor.layers.rows[0], Qt.Key.Key_Delete)
+    assert names() == ["Mask"]
+    for _ in range(4):
+        editor.undo()
+    assert names() == ["Mask", "Mask 2"]

@@ -10,6 +10,7 @@ from ui.document import Document
 from ui.keeper import Keeper
 from ui.runs import Runs, with_counted_seeds, with_seeds
 from ui.settings import Settings
+from ui.threads import background
 
 
 def graph(sink: str = "test/show", **values: object) -> Graph:
@@ -151,6 +152,7 @@ def test_a_queue_that_a_program_left_is_offered_paused_and_what_ran_is_interrupt
     before.submit(Document(document.specs, graph("test/wait")), title="ran")
     before.submit(document, title="waited")
     qtbot.waitUntil(lambda: before.current is not None and before.current.node == "end", timeout=10_000)
+    background().drain()  # what waits is written down in the background
     before.keeper.close()  # as a crash leaves it: the journal is there, nobody said how the runs ended
     tiny.gate.set()
     before.keeper = None

@@ -5,211 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from nodegraph.errors import GraphError
 from nodegraph.folders import Folders
 from nodegraph.graph import Graph, Node
 from nodegraph.spec import Input, NodeSpec
 from ui import theme, vocabulary
-from ui.canvas.model import IDLE, RunState
-from ui.canvas.paint import draw_port
-from ui.canvas.values import shown_value
+from ui.canvas.model import IDLE
 from ui.document import Document
-from ui.label import ElidedLabel, IconLabel, Label, button, hair, tool
-from ui.panels.controls import Editor, EditorContext, make_editor
-from ui.panels.palette import PortLine, seconds_words
+from ui.label import ElidedLabel, IconLabel, Label, tool
+from ui.panels.controls import EditorContext, make_editor
+from ui.panels.node_facts import HelpPage, RunFacts
+from ui.panels.section import Section
+from ui.panels.value_row import PortRow, ValueRow
 from ui.settings import Settings
 
 if TYPE_CHECKING:
     from nodegraph.registry import Registry
 
 SEED_MODES = (("keep", "Keep seed"), ("new", "New seed"), ("increment", "Count up"))
-STATE_WORDS = {"queued": "Waits", "running": "Runs", "cached": "Kept from before", "done": "Done", "failed": "Failed", "missing": "Not installed"}
-
-
-class PortMark(QWidget):
-    """The port of a row: filled when a link gives the value. A press shows where the link comes from."""
-
-    pressed = Signal()
-
-    def __init__(self, type_name: str, linked: bool, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._type, self.linked = type_name, linked
-        self.setFixedSize(14, 24)
-        if linked:
-            self.setCursor(Qt.CursorShape.PointingHandCursor)
-            self.setToolTip("A link gives this value. Show where it comes from.")
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        now = theme.current()
-        draw_port(painter, now, now.port_kind(self._type), 7, 12, 9, self.linked, False, 1.0 if self.linked else 0.55)
-        painter.end()
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        if self.linked:
-            self.pressed.emit()
-
-
-class Section(QWidget):
-    """A heading with an arrow and what folds under it."""
-
-    def __init__(self, title: str, open_: bool = True, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._title, self._open = title, open_
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 4)
-        column.setSpacing(0)
-        self._head = _SectionHead(title, open_)
-        self._head.pressed.connect(lambda: self.set_open(not self._open))
-        column.addWidget(self._head)
-        self.body = QWidget()
-        self.rows = QVBoxLayout(self.body)
-        self.rows.setContentsMargins(0, 0, 0, 0)
-        self.rows.setSpacing(4)
-        column.addWidget(self.body)
-        self.body.setVisible(open_)
-
-    def set_open(self, open_: bool) -> None:
-        self._open = open_
-        self._head.set_open(open_)
-        self.body.setVisible(open_)
-
-    @property
-    def is_open(self) -> bool:
-        return self._open
-
-
-class _SectionHead(QWidget):
-    pressed = Signal()
-
-    def __init__(self, title: str, open_: bool) -> None:
-        super().__init__()
-        self._title, self._open = title, open_
-        self.setFixedHeight(30)
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.set_open(open_)
-
-    def set_open(self, open_: bool) -> None:
-        self._open = open_
-        self.setAccessibleName(f"{self._title}, {'open' if open_ else 'folded'}")
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        now = theme.current()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(0, 0, self.width(), 1, now.color("line.soft"))
-        theme.draw_icon(painter, "chevron-down" if self._open else "chevron-right", QRectF(8, 10, 12, 12), now.color("line.focus" if self.hasFocus() else "text.tertiary"), 2.2)
-        painter.setFont(theme.font("body", 600))
-        painter.setPen(now.color("text.primary"))
-        painter.drawText(QPointF(26, 16 + theme.metrics("body", 600).capHeight() / 2), self._title)
-        painter.end()
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        self.pressed.emit()
-
-    def keyPressEvent(self, event: Any) -> None:
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
-            self.pressed.emit()
-        else:
-            super().keyPressEvent(event)
-
-
-class ValueRow(QWidget):
-    """One value: port, label, editor, and what can be done with it."""
-
-    def __init__(self, owner: Inspector, item: Input, nodes: Sequence[Node], linked: str) -> None:
-        super().__init__()
-        self.item = item
-        self._owner = owner
-        value, self.mixed = common_value(nodes, item)
-        is_text = item.type == "str" and item.text is not None and item.text.lines > 1 and not linked
-        self.mark = PortMark(item.type, bool(linked))
-        self.mark.pressed.connect(lambda: owner.show_source(item.name))
-        self.label = ElidedLabel(item.label, "dim")
-        self.label.setToolTip(item.help)
-        self.more = tool("ellipsis-vertical", f"What can be done with {item.label}", 14)
-        self.more.clicked.connect(self._menu)
-        self.editor: Editor | None = None
-        self._linked = Label(linked, "value") if linked else None
-        if self._linked is None:
-            self.editor = make_editor(item, value, self, owner.context)
-            if self.mixed and hasattr(self.editor, "shown"):
-                self.editor.shown = "mixed"
-            self.editor.committed.connect(lambda new: owner.set_value(item.name, new))
-            self.editor.preview.connect(lambda new: owner.set_value(item.name, new, preview=True))
-            self.label.setBuddy(self.editor)
-        shown: QWidget = self.editor if self.editor is not None else self._linked  # type: ignore[assignment]
-        if is_text:
-            column = QVBoxLayout(self)
-            column.setContentsMargins(7, 0, 6, 4)
-            column.setSpacing(0)
-            head = QHBoxLayout()
-            head.setSpacing(5)
-            head.addWidget(self.mark)
-            head.addWidget(self.label, 1)
-            head.addWidget(self.more)
-            column.addLayout(head)
-            inner = QHBoxLayout()
-            inner.setContentsMargins(5, 0, 6, 0)
-            inner.addWidget(shown)
-            column.addLayout(inner)
-        else:
-            row = QHBoxLayout(self)
-            row.setContentsMargins(7, 0, 6, 0)
-            row.setSpacing(5)
-            row.addWidget(self.mark)
-            self.label.setFixedWidth(80)
-            row.addWidget(self.label)
-            row.addWidget(shown, 1)
-            row.addWidget(self.more)
-            shown.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self._show_changed(nodes)
-
-    def refresh(self, nodes: Sequence[Node]) -> None:
-        """Show values that changed elsewhere."""
-        value, self.mixed = common_value(nodes, self.item)
-        if self.editor is not None and self.editor.value != value:
-            self.editor.set_value(value)
-        if self.editor is not None and hasattr(self.editor, "shown"):
-            self.editor.shown = "mixed" if self.mixed else None
-            self.editor.update()
-        self._show_changed(nodes)
-
-    def _show_changed(self, nodes: Sequence[Node]) -> None:
-        changed = any(self.item.name in node.values and node.values[self.item.name] != self.item.default for node in nodes) and not self.item.is_required
-        self._is_changed = changed
-        self.more.setIcon(theme.icon("rotate-ccw" if changed else "ellipsis-vertical", "text.secondary" if changed else "text.tertiary"))
-        self.more.setToolTip(f"Back to {shown_value(self.item, self.item.default)}" if changed else "More")
-
-    def _menu(self) -> None:
-        if self._is_changed:
-            self._owner.reset(self.item.name)
-            return
-        menu = QMenu(self)
-        copy = menu.addAction("Copy value")
-        copy.triggered.connect(lambda: self._owner.copy_value(self.item.name))
-        promote = menu.addAction("Show on the subgraph")
-        promote.setEnabled(self._owner.can_promote())
-        promote.triggered.connect(lambda: self._owner.promote(self.item.name))
-        if self.item.help:
-            menu.addSeparator()
-            about = menu.addAction(self.item.help if len(self.item.help) < 70 else self.item.help[:67] + "…")
-            about.setEnabled(False)
-        menu.popup(self.more.mapToGlobal(self.more.rect().bottomLeft()))
-
-
-def common_value(nodes: Sequence[Node], item: Input) -> tuple[Any, bool]:
-    """The value that nodes share, and whether they differ (then it is the first's)."""
-    default = None if item.is_required else item.default
-    values = [node.values.get(item.name, default) for node in nodes]
-    return values[0], any(value != values[0] or type(value) is not type(values[0]) for value in values[1:])
 
 
 class Inspector(QWidget):
@@ -230,7 +46,7 @@ class Inspector(QWidget):
         self._rows: dict[str, ValueRow] = {}
         self._key: object = None
         self._folded: set[str] = {"Advanced"}
-        self._run: _RunFacts | None = None
+        self._run: RunFacts | None = None
         self.context = EditorContext(
             files=lambda marker: folders.names(marker),
             path_of=lambda marker, name: folders.resolve(marker.folder, name),
@@ -424,9 +240,9 @@ class Inspector(QWidget):
             for item in ports:
                 link = document.graph.link_at(nodes[0].id, item.name)
                 words = f"from {document.name_of(link.source)}" if link is not None else "not linked" + ("" if item.optional or not item.is_required else ", needed")
-                section.rows.addWidget(_PortRow(item.label, item.type, words, item.help))
+                section.rows.addWidget(PortRow(item.label, item.type, words, item.help))
             for output in spec.outputs:
-                section.rows.addWidget(_PortRow(output.label, output.type, "gives", output.help))
+                section.rows.addWidget(PortRow(output.label, output.type, "gives", output.help))
             column.addWidget(section)
 
     def _section(self, title: str, open_: bool = True) -> Section:
@@ -434,8 +250,7 @@ class Inspector(QWidget):
             self._folded.add(f"+{title}")
             self._folded.add(title)
         section = Section(title, title not in self._folded)
-        head = section._head
-        head.pressed.connect(lambda: self._folded.discard(title) if section.is_open else self._folded.add(title))
+        section.head.pressed.connect(lambda: self._folded.discard(title) if section.is_open else self._folded.add(title))
         return section
 
     def _seed_row(self, item: Input, nodes: Sequence[Node]) -> QWidget:
@@ -470,7 +285,7 @@ class Inspector(QWidget):
 
     def _build_run(self, column: QVBoxLayout) -> None:
         section = self._section("This run")
-        self._run = _RunFacts(self)
+        self._run = RunFacts()
         section.rows.addWidget(self._run)
         column.addWidget(section)
         self._show_run()
@@ -600,32 +415,8 @@ class Inspector(QWidget):
     def show_help(self, spec: NodeSpec) -> None:
         """What a node does and what its knobs change, in place of the values until the selection moves."""
         self._key = ("help", spec.id)
-        page = QWidget()
-        page.setProperty("kind", "page")
-        column = QVBoxLayout(page)
-        column.setContentsMargins(12, 12, 12, 12)
-        column.setSpacing(8)
-        back = button("Back to the values", "link", "arrow-left")
-        back.clicked.connect(self._leave_help)
-        row = QHBoxLayout()
-        row.addWidget(back)
-        row.addStretch(1)
-        column.addLayout(row)
-        column.addWidget(Label(spec.title, "heading", wrap=True))
-        for words in (spec.summary, spec.help):
-            if words:
-                column.addWidget(Label(words, "dim", wrap=True))
-        column.addWidget(hair(color="line.soft"))
-        for item in spec.inputs:
-            column.addWidget(PortLine(item.type) if item.is_port else _strong(item.label))
-            column.addWidget(Label((f"{item.label}. " if item.is_port else "") + (item.help or "No words about this one."), "dim", wrap=True))
-        for output in spec.outputs:
-            column.addWidget(PortLine(output.type))
-            column.addWidget(Label(f"{output.label}: what the node gives. {output.help}".strip(), "dim", wrap=True))
-        seconds = self._settings.get("node_seconds").get(spec.id)
-        if isinstance(seconds, (int, float)):
-            column.addWidget(Label(f"Takes {seconds_words(float(seconds))} on this computer.", "faint"))
-        column.addStretch(1)
+        page = HelpPage(spec, self._settings.get("node_seconds").get(spec.id))
+        page.left.connect(self._leave_help)
         old = self._scroll.takeWidget()
         if old is not None:
             old.deleteLater()
@@ -636,80 +427,3 @@ class Inspector(QWidget):
     def _leave_help(self) -> None:
         self._key = None
         self._rebuild()
-
-
-def _strong(words: str) -> Label:
-    return Label(words, "strong")
-
-
-class _PortRow(QWidget):
-    def __init__(self, label: str, type_name: str, words: str, help: str) -> None:
-        super().__init__()
-        row = QHBoxLayout(self)
-        row.setContentsMargins(7, 0, 12, 0)
-        row.setSpacing(5)
-        row.addWidget(PortMark(type_name, False))
-        name = ElidedLabel(label, "dim")
-        name.setFixedWidth(96)
-        row.addWidget(name)
-        row.addWidget(ElidedLabel(words, "faint"), 1)
-        if help:
-            self.setToolTip(help)
-        self.setFixedHeight(22)
-
-
-class _RunFacts(QWidget):
-    """How the last run of a node went, and a word on what a change would cost."""
-
-    def __init__(self, owner: Inspector) -> None:
-        super().__init__()
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(26, 0, 14, 4)
-        self._column.setSpacing(2)
-        self._lines: list[tuple[Label, Label]] = []
-        self._message = Label("", "bad", wrap=True)
-        self._column.addWidget(self._message)
-
-    def show_state(self, state: RunState) -> None:
-        facts = run_facts(state)
-        while len(self._lines) < len(facts):
-            holder = QWidget()
-            row = QHBoxLayout(holder)
-            row.setContentsMargins(0, 0, 0, 0)
-            name, value = Label("", "dim"), Label("", "value")
-            name.setFixedHeight(20)
-            row.addWidget(name)
-            row.addStretch(1)
-            row.addWidget(value)
-            self._column.insertWidget(self._column.count() - 1, holder)
-            self._lines.append((name, value))
-        for number, (name, value) in enumerate(self._lines):
-            shown = number < len(facts)
-            name.parentWidget().setVisible(shown)
-            if shown:
-                name.setText(facts[number][0])
-                value.setText(facts[number][1])
-        self._message.setText(state.message)
-        self._message.setVisible(bool(state.message))
-
-
-def run_facts(state: RunState) -> list[tuple[str, str]]:
-    """What the inspector says about a run, as (name, value)."""
-    facts = [("State", STATE_WORDS.get(state.state, "Not run yet"))]
-    if state.total > 1:
-        facts.append(("Steps", f"{state.done} of {state.total}"))
-    if state.state == "running" and state.eta is not None:
-        facts.append(("Left", seconds_words(state.eta)))
-    if state.note:
-        facts.append(("Resumed", state.note))
-    if state.sigma is not None:
-        facts.append(("Noise σ", f"{state.sigma:.2f}"))
-    if state.seconds is not None and state.state in ("done", "cached"):
-        facts.append(("Time", seconds_words(state.seconds)))
-    if state.seconds and state.total > 1 and state.state == "done":
-        facts.append(("Per step", f"{state.seconds / state.total:.2f} s"))
-    if state.seed is not None:
-        facts.append(("Seed used", f"{state.seed:,}".replace(",", " ")))
-    if state.preview is not None:
-        facts.append(("Picture", f"{state.preview.width()} × {state.preview.height()}"))
-    return facts
