@@ -1,8 +1,8 @@
 """What a running node may tell the outside world and ask of it: the Context that the executor hands to nodes.
 
 Events are kept to what a person can see: at most 30 progress events a second (the last one always), and pictures on the way only
-while making them takes no more than a hundredth of the time; but one a second, so that slow steps can be watched, where it takes a
-twentieth of that second at most.
+while making them takes no more than a hundredth of the time; but one a second, so that slow steps can be watched, where it takes at
+most a twentieth of the time since the last.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EVERY = 1 / 30
 PREVIEW_SHARE = 0.01
 """What pictures on the way may take of a run's time."""
 WATCH_SECONDS = 1.0
-"""Who watches slow steps sees a picture this often, if it costs at most a twentieth of that time."""
+"""Who watches slow steps sees a picture this often, or as often as it costs a twentieth of the time."""
 CHECKPOINT_SECONDS = 2.0
 """A checkpoint goes to disk when the last one that did is older than this, and when its node ends."""
 
@@ -214,7 +214,7 @@ class Reporter:
         # the last picture is the one that stays on the node
         if not is_last and self._preview_cost is not None:
             is_dear = around.in_previews + self._preview_cost > PREVIEW_SHARE * (now - around.began)
-            if is_dear and (now - around.last_frame < WATCH_SECONDS or self._preview_cost > WATCH_SECONDS / 20):
+            if is_dear and now - around.last_frame < max(WATCH_SECONDS, 20 * self._preview_cost):
                 return None
         frame = None
         try:

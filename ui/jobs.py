@@ -14,6 +14,7 @@ from nodegraph.errors import Problem
 from nodegraph.graph import Graph
 from nodegraph.messages import Frame
 from ui.canvas.model import RunState
+from ui.words import seconds_words
 
 if TYPE_CHECKING:
     from ui.document import Document
@@ -141,8 +142,10 @@ class Job:
             return f"{self.done:.0f} / {self.total:.0f}" if self.total > 1 else f"{self.finished} of {self.nodes} nodes" if self.nodes else "starting"
         if self.state == "waiting":
             return f"{self.steps} steps" if self.steps else f"{len(self.graph.nodes)} nodes"
-        made = f"{len(self.saved)} saved" if self.saved else "nothing new" if not self.ran and self.state == "done" else ""
-        state = {"done": f"{self.seconds:.1f} s", "failed": "failed", "cancelled": "stopped", "interrupted": "interrupted"}[self.state]
+        made = "nothing new" if not self.ran and self.state == "done" else f"{len(self.saved)} saved" if self.saved else ""
+        if made == "nothing new":
+            return made
+        state = {"done": seconds_words(self.seconds), "failed": "failed", "cancelled": "stopped", "interrupted": "interrupted"}[self.state]
         return " · ".join(part for part in (state, made) if part)
 
 

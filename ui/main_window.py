@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QByteArray, QEvent, QPointF, Qt
+from PySide6.QtCore import QByteArray, QEvent, QPointF, QSize, Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QMenuBar, QStackedWidget, QVBoxLayout, QWidget
 
@@ -33,6 +33,14 @@ if TYPE_CHECKING:
     from ui.runs import RunnerLike
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+
+
+class Middle(QStackedWidget):
+    """Canvas, first page and workspaces. It asks for no more room than the page shown: a wide page that is hidden would squeeze the docks."""
+
+    def minimumSizeHint(self) -> QSize:
+        page = self.currentWidget()
+        return page.minimumSizeHint() if page is not None else QSize(0, 0)
 
 
 class MainWindow(QMainWindow):
@@ -111,7 +119,7 @@ class MainWindow(QMainWindow):
         row.addWidget(self.toggle_right)
         self.crumbs = Crumbs()
         self.notices = Notices()
-        self.stack = QStackedWidget()
+        self.stack = Middle()
         self.canvases = QStackedWidget()
         self.stack.addWidget(self.canvases)
         self.welcome = Welcome(self.settings, self.folders)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ui import theme
 from ui.label import IconLabel, Label, button, tool
+from ui.words import quoted
 
 Severity = Literal["error", "warning", "info"]
 LOOKS = {"error": ("circle-alert", "state.bad"), "warning": ("triangle-alert", "state.warn"), "info": ("info", "accent.base")}
@@ -39,7 +40,7 @@ class _Strip(QWidget):
         row.setContentsMargins(14, 6, 8, 6)
         row.setSpacing(8)
         row.addWidget(IconLabel(icon, color, 16), 0, Qt.AlignmentFlag.AlignVCenter)
-        label = Label(notice.text, wrap=True)
+        label = Label(quoted(notice.text), wrap=True)
         label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         row.addWidget(label, 1)
         for number, (words, act) in enumerate(notice.actions[:2]):

@@ -88,7 +88,8 @@ class Preferences(QDialog):
         for name, words, icon in PAGES:
             made = QToolButton()
             made.setProperty("kind", "nav")
-            made.setText(words)
+            made.setText(f"  {words}")  # Qt leaves next to no room behind an icon
+            made.setAccessibleName(words)
             made.setIcon(theme.icon(icon, "text.tertiary", "text.primary"))
             made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             made.setCheckable(True)

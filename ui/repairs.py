@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nodegraph.errors import Problem
 from nodegraph.graph import Graph
 from ui.document import Document
+from ui.words import quoted
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _less_memory(document: Document) -> list[Repair]:
 
 def headline(problem: Problem, document: Document) -> tuple[str, str]:
     """A problem's message as a heading and the rest: its first sentence, or the node's name when there is only one."""
-    text = problem.message.strip()
+    text = quoted(problem.message.strip())
     for end in (". ", ": "):
         at = text.find(end)
         if 12 <= at <= 90:

@@ -11,8 +11,8 @@ from nodegraph import messages
 from ui.jobs import Job, Kept, Picture, Take
 from ui.notices import Notice
 from ui.panels.compare import Side
-from ui.panels.palette import seconds_words
 from ui.panels.problems import ProblemsPanel, Trouble
+from ui.words import seconds_words
 
 if TYPE_CHECKING:
     from ui.desk import Desk

@@ -608,7 +608,7 @@ def _steps(graph: Graph, targets: tuple[str, ...], specs: Mapping[str, NodeSpec]
     for path in order_of(graph, targets, specs):
         node = flat.nodes.get(path)
         spec = specs.get(node.type) if node is not None else None
-        item = spec.by_name.get("steps") if spec is not None else None
+        item = spec.by_name.get("steps") if spec is not None and any(item.type == "Denoiser" for item in spec.inputs) else None
         if node is not None and item is not None and item.type == "int":
             value = node.values.get("steps", item.default)
             total += value if isinstance(value, int) else 0

@@ -29,6 +29,7 @@ QLabel[kind="status"] { color: $text.secondary; font-size: 11px; }
 QLabel[kind="ok"] { color: $state.ok; }
 QLabel[kind="warn"] { color: $state.warn; }
 QLabel[kind="cap"] { color: $text.tertiary; font-size: 11px; font-weight: 500; }
+QFrame[kind="well"] { background: $surface.field; border: none; border-radius: 8px; }
 QFrame[kind="soft"] { background: $line.soft; border: none; }
 QWidget[kind="panel"] { background: $surface.panel; }
 QWidget[kind="window"] { background: $surface.window; }

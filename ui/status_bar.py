@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QMenu, QSizePolicy, 
 
 from ui import theme
 from ui.label import IconLabel, Label, plain_tip
+from ui.words import gigabytes, size_words
 
 MOUSE_ICONS = {"drag": "mouse-left", "click": "mouse-left", "double-click": "mouse-left", "middle drag": "mouse", "wheel": "mouse", "right-click": "mouse-right", "right-drag": "mouse-right"}
 
@@ -215,19 +216,6 @@ class StatusBar(QStatusBar):
         painter.fillRect(self.rect(), theme.current().color("surface.status"))
         painter.fillRect(0, 0, self.width(), 1, theme.current().color("line.hair"))
         painter.end()
-
-
-def gigabytes(count: int, digits: int = 1) -> str:
-    return f"{count / 2**30:.{digits}f}"
-
-
-def size_words(count: int) -> str:
-    """A number of bytes for people: 84 MB, 2.1 GB."""
-    if count >= 2**30:
-        return f"{count / 2**30:.1f} GB"
-    if count >= 2**20:
-        return f"{count / 2**20:.0f} MB"
-    return f"{max(1, round(count / 1024))} kB"
 
 
 def memory_of_computer() -> tuple[int, int] | None:

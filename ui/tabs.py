@@ -71,6 +71,10 @@ class Tabs(QTabBar):
     def tabSizeHint(self, index: int) -> QSize:
         return QSize(self._wanted(index), HEIGHT)
 
+    def minimumSizeHint(self) -> QSize:
+        """No wider than its tabs: Qt would keep room for its scroll buttons even beside a single short name."""
+        return QSize(min(self.sizeHint().width(), 144), HEIGHT)
+
     def minimumTabSizeHint(self, index: int) -> QSize:
         return QSize(min(self._wanted(index), 72), HEIGHT)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QVBoxLayout, QWidget
 from nodegraph.graph import Graph
 from ui import theme
 from ui.label import ElidedLabel, hair
-from ui.panels.picture_view import Lens, PictureView, image_of, pixels
+from ui.panels.picture_view import GRID_FROM, Lens, PictureView, image_of, pixels
 from ui.panels.viewer import segment
 
 Mode = Literal["wipe", "side", "blink", "difference"]
@@ -155,7 +155,7 @@ class WipeView(PictureView):
         theme.draw_icon(painter, "chevrons-left-right", QRectF(middle.x() - 8, middle.y() - 8, 16, 16), QColor(20, 20, 22), 2.2)
 
     def _paint_b(self, painter: QPainter, rect: QRectF) -> None:
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.zoom() < 3)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.zoom() < GRID_FROM)
         painter.drawImage(rect, self._other)
 
     def _paint_side(self, painter: QPainter) -> None:
@@ -259,7 +259,7 @@ class ComparePanel(QWidget):
         row.setSpacing(2)
         self._modes = {}
         for mode, words, icon in MODES:
-            made = segment(words, words)
+            made = segment(f"  {words}", words)
             made.setIcon(theme.icon(icon, "text.tertiary", "text.primary"))
             made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             made.clicked.connect(lambda _checked=False, mode=mode: self.set_mode(mode))
@@ -283,17 +283,47 @@ class ComparePanel(QWidget):
 
     def show_side(self, letter: str, side: Side | None) -> None:
         self.sides[letter] = side
-        self._slots[letter].show_side(side)
         a, b = self.sides["A"], self.sides["B"]
         self.view.show_sides(a.image if a else None, b.image if b else None)
-        words = what_differs(a.graph, b.graph) if a and b and a.graph is not None and b.graph is not None else ""
-        self._changed.setText(words)
+        both = a and b and a.graph is not None and b.graph is not None
+        self._changed.setText(what_differs(a.graph, b.graph) if both else "")
+        apart = told_apart(a.graph, b.graph) if both else None
+        for slot, one, words in zip((self._slots["A"], self._slots["B"]), (a, b), apart or ("", "")):
+            slot.show_side(replace(one, about=words) if one is not None and words else one)
 
     def push(self, side: Side) -> None:
         """A new picture becomes B; what was B becomes A."""
         if self.sides["B"] is not None:
             self.show_side("A", self.sides["B"])
         self.show_side("B", side)
+
+
+def told_apart(a: Graph, b: Graph) -> tuple[str, str] | None:
+    """What each of two pictures was made with where they differ first: ("seed 7", "seed 11"), ("… at dawn", "… at night"); None when no value does."""
+    for name in sorted(a.nodes.keys() & b.nodes.keys()):
+        one, two = a.nodes[name].values, b.nodes[name].values
+        for key in sorted(one.keys() | two.keys()):
+            x, y = one.get(key), two.get(key)
+            if x == y:
+                continue
+            if isinstance(x, str) and isinstance(y, str) and (" " in x or " " in y):
+                return _own_words(x, y), _own_words(y, x)
+            label = key.replace("_", " ")
+            return tuple(f"{label} as usual" if value is None else f"{label} {'on' if value is True else 'off' if value is False else value}" for value in (x, y))  # type: ignore[return-value]
+    return None
+
+
+def _own_words(text: str, other: str) -> str:
+    """A text without the words that another one begins and ends with."""
+    mine, theirs = text.split(), other.split()
+    same = 0
+    while same < min(len(mine), len(theirs)) and mine[same] == theirs[same]:
+        same += 1
+    tail = 0
+    while tail < min(len(mine), len(theirs)) - same and mine[-1 - tail] == theirs[-1 - tail]:
+        tail += 1
+    middle = " ".join(mine[same : len(mine) - tail]) or "nothing"
+    return f"{'… ' if same else ''}{middle}{' …' if tail else ''}"
 
 
 def what_differs(a: Graph, b: Graph) -> str:

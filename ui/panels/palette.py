@@ -20,6 +20,7 @@ from ui.panels.rows import Entry, RowList
 from ui.popup import Popup
 from ui.search import Habits, Hit, find_nodes, grouped
 from ui.settings import Settings
+from ui.words import seconds_words
 
 SIZE = QSize(676, 520)
 
@@ -363,17 +364,3 @@ class _Fact(QWidget):
         label.setFixedWidth(52)
         row.addWidget(label)
         row.addWidget(value, 1)
-
-
-def seconds_words(seconds: float) -> str:
-    """A time for people: under 0.1 s, 0.8 s, 41 s, 3 min 20 s, 2 h 5 min."""
-    if seconds < 0.1:
-        return "under 0.1 s"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"

@@ -153,7 +153,7 @@ class PictureView(QWidget):
         if zoom < 0.5:
             painter.drawPixmap(rect, self._scaled(rect), QRectF(self._scaled(rect).rect()))
         else:
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, zoom < 3 or self.is_estimate)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, zoom < GRID_FROM or self.is_estimate)
             painter.drawPixmap(rect, self._pixmap(), QRectF(self._image.rect()))
         if self.grid and zoom >= GRID_FROM and not self.is_estimate:
             self._paint_grid(painter, rect, zoom / self.devicePixelRatioF())

@@ -11,9 +11,9 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QScrollArea, QSiz
 from ui import theme
 from ui.jobs import Job, Picture
 from ui.label import Label
-from ui.panels.palette import seconds_words
 from ui.runs import Runs
 from ui.thumbnails import cropped
+from ui.words import seconds_words
 
 CARD = 56
 

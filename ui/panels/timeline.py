@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPixmap, QPolygonF, QWheelEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
@@ -9,8 +11,8 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QToolButton, QVBo
 from ui import theme
 from ui.jobs import Kept, Take
 from ui.label import ElidedLabel, IconLabel, Label, button, tool
-from ui.status_bar import size_words
 from ui.thumbnails import cropped
+from ui.words import size_words
 
 SIDE = 12
 GAP = 4
@@ -132,7 +134,9 @@ class Strip(QWidget):
             if rect.right() < 0 or rect.left() > self.width():
                 continue
             number = frames.get(slot)
-            self._paint_cell(painter, rect, take.frames[number] if number is not None else None, slot, number == self._at and number is not None)
+            frame = take.frames[number] if number is not None else None
+            before = frame if frame is not None else _before(take, slot, self._slot) if (slot + 1) * take.every <= take.done else None
+            self._paint_cell(painter, rect, before, slot, number == self._at and number is not None, 1.0 if frame is not None else 0.3)
         self._paint_heads(painter, take)
         painter.end()
 
@@ -140,15 +144,17 @@ class Strip(QWidget):
         every = max(self._take.every, 1) if self._take is not None else 1
         return SIDE + step / every * self._pitch() + self._scroll - GAP / 2
 
-    def _paint_cell(self, painter: QPainter, rect: QRectF, frame: Kept | None, slot: int, looked: bool) -> None:
+    def _paint_cell(self, painter: QPainter, rect: QRectF, frame: Kept | None, slot: int, looked: bool, opacity: float) -> None:
+        """`opacity` below 1: the step was done, but no picture of it was kept; the one before stands for it."""
         now = theme.current()
         every = max(self._take.every, 1) if self._take is not None else 1
-        step = frame.step if frame is not None else min((slot + 1) * every, self._take.total if self._take is not None else 0)
+        is_kept = frame is not None and opacity == 1
+        step = frame.step if frame is not None and is_kept else min((slot + 1) * every, self._take.total if self._take is not None else 0)
         painter.setFont(theme.font("value", 500, px=10))
-        painter.setPen(now.color("text.primary" if frame is not None else "text.tertiary"))
+        painter.setPen(now.color("text.primary" if is_kept else "text.tertiary"))
         measure = theme.metrics("value", 500, px=10)
         painter.drawText(QPointF(rect.x() + 1, 15), str(step))
-        if frame is not None and frame.sigma is not None and rect.width() > 50:
+        if frame is not None and is_kept and frame.sigma is not None and rect.width() > 50:
             painter.setFont(theme.font("value", 400, px=10))
             painter.setPen(now.color("text.tertiary"))
             words = f"{frame.sigma:.1f}" if frame.sigma >= 1 else f"{frame.sigma:.2f}"
@@ -163,6 +169,7 @@ class Strip(QWidget):
         painter.save()
         painter.setClipPath(clip)
         small = self._thumbnail(frame, rect.size().toSize())
+        painter.setOpacity(opacity)
         painter.drawPixmap(rect, small, QRectF(small.rect()))
         painter.restore()
         if looked:
@@ -249,6 +256,11 @@ class Strip(QWidget):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         self.update()
+
+
+def _before(take: Take, slot: int, slot_of: Callable[[int], int]) -> Kept | None:
+    """The last frame kept before a slot."""
+    return next((frame for frame in reversed(take.frames) if slot_of(frame.step) < slot), None)
 
 
 class Timeline(QWidget):
@@ -346,9 +358,7 @@ class Timeline(QWidget):
             return
         seed = f"  ·  seed {take.seed:,}".replace(",", " ") if take.seed is not None else ""
         self._name.setText(f"Take {take.number}   {take.name}{seed}".replace("&", "&&"))
-        ordinal = {2: "2nd", 3: "3rd"}.get(take.every, f"{take.every}th")
-        every = "every step kept" if take.every == 1 else f"every {ordinal} step kept"
-        self._kept.setText(f"{every}  ·  {size_words(take.size)}")
+        self._kept.setText(f"{len(take.frames)} of {max(1, take.total)} steps kept  ·  {size_words(take.size)}")
 
     def _fill_menu(self) -> None:
         self._menu.clear()

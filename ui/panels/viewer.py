@@ -204,6 +204,7 @@ class Viewer(QWidget):
         self._compare = tool("square-split-horizontal", "Compare with another picture", 16)
         self._compare.clicked.connect(lambda: self.compare_wanted.emit(self.view.image))
         self._pick = tool("pipette", "Show the colour under the pointer", 16, checkable=True)
+        self._pick.toggled.connect(lambda _on: self._fold_tools())
         self._grid = tool("grid-3x3", "Pixel grid from 800 %", 16, checkable=True)
         self._grid.setChecked(True)
         self._grid.toggled.connect(self._set_grid)
@@ -350,6 +351,15 @@ class Viewer(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._place()
+        self._fold_tools()
+
+    def _fold_tools(self) -> None:
+        """In a narrow column the facts give way to the tools, so that nothing lies over another; while colours are picked it is the other way round."""
+        picks = self._pick.isChecked()
+        self._size.setVisible(picks or self.width() >= 480)
+        self._zoom.setVisible(not picks and self.width() >= 410)
+        for words, made in self._channels.items():
+            made.setVisible(words == "RGB" or not picks or self.width() >= 560)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.view:
