@@ -119,7 +119,16 @@ def outputs_from(spec: NodeSpec, value: Any, name: Callable[[str], str], node_id
         if not isinstance(value, tuple) or len(value) != len(outs):
             raise GraphError(_broken_promise(name(node_id), f"{len(outs)} results", _kind(value)))
         made = {out.name: item for out, item in zip(outs, value, strict=True)}
-    for out in outs:
+    return checked(spec, made, name, node_id)
+
+
+def checked(spec: NodeSpec, made: dict[str, Any], name: Callable[[str], str], node_id: str) -> dict[str, Any]:
+    """Results by output, if they are of the types that the node promised.
+
+    Raises:
+        GraphError: They are not.
+    """
+    for out in spec.outputs:
         if not _keeps_promise(made[out.name], out):
             promised = f"a list of {out.type}" if out.many else out.type
             raise GraphError(_broken_promise(name(node_id), f"{promised} at '{out.name}'", _kind(made[out.name])))
@@ -162,6 +171,25 @@ def seen(outputs: Mapping[str, Any]) -> Any:
             except Exception:  # a look at a result is never worth a run
                 continue
     return None
+
+
+CURVE_POINTS = 1000
+"""The most numbers of a curve that are told; a longer one is no schedule that anybody looks at."""
+
+
+def curves(outputs: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+    """Outputs that can be drawn as a line: those with a method `curve()`, which gives numbers."""
+    found = {}
+    for name, value in outputs.items():
+        curve = getattr(value, "curve", None)
+        if curve is not None:
+            try:
+                numbers = tuple(float(number) for number in curve())
+            except Exception:  # a drawing of a result is never worth a run
+                continue
+            if 0 < len(numbers) <= CURVE_POINTS and all(math.isfinite(number) for number in numbers):
+                found[name] = numbers
+    return found
 
 
 def about(outputs: Mapping[str, Any]) -> dict[str, str]:

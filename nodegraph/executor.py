@@ -4,6 +4,9 @@ A heap of step numbers is all the control there is. Plans are upstream first, so
 whose sources are ready; a lazy input that is asked for, or a result that has vanished from the cache meanwhile, puts smaller
 numbers back and the asking step after them. No recursion, so a chain of 10,000 nodes is as good as one of ten.
 
+A node may return an expansion, and a subgraph may run more than once: that is a plan of its own, carried out by an execution inside
+this one. Its nodes are cached as all others; what they tell arrives as progress of the node that expanded.
+
 Results are dropped as soon as no waiting step needs them (the cache may keep them by its own budget), and whatever a failure held
 on to is let go, so the memory of a run is that of its widest place, and after an out-of-memory it is what it was before.
 """
@@ -13,25 +16,28 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from nodegraph import logs
 from nodegraph.cache import Cache
-from nodegraph.calling import about, arrived, common_length, conversions, outputs_from, seen
+from nodegraph.calling import about, arrived, checked, common_length, conversions, curves, outputs_from, seen
 from nodegraph.context import Effects, Reporter, Surroundings
 from nodegraph.errors import Cancelled, GraphError
+from nodegraph.expansion import Expansion
 from nodegraph.failures import explain, free_memory, is_out_of_memory, let_go
 from nodegraph.messages import Accepted, Failed, Finished, Frame, Progress, Run, Skipped, Started, State, Tell, Warned
 from nodegraph.node import Context, Lazy
-from nodegraph.plan import Plan, Source, Step
+from nodegraph.plan import Plan
 from nodegraph.registry import Registry
-from nodegraph.spec import VALUE_TYPES
+from nodegraph.spec import VALUE_NAMES
+from nodegraph.steps import Source, Step, each_of
+from nodegraph.subgraphs import REPEAT
+from nodegraph.unfolding import Unfolded, handed_on, looped, returned
 
 WAITING, READY, BAD = 0, 1, 2
 _NONE: frozenset[str] = frozenset()
-VALUES = frozenset(VALUE_TYPES.values())
 ITEM_SECONDS = 0.05
 """An item of a list that took longer is kept by itself, so that stopping a long list loses none of it."""
 
@@ -68,11 +74,13 @@ def execute(
     """
     output = Path(run.output) if run.output else registry.folders.output
     around = Surroundings(run, cache if run.cache else None, tell, output, is_stopped, wants_frame)
-    return _Execution(plan, registry, around, name or (lambda node_id: node_id), keep).outcome()
+    return Execution(plan, registry, around, name or (lambda node_id: node_id), frozenset(plan.targets if keep else ())).outcome()
 
 
-class _Execution:
-    def __init__(self, plan: Plan, registry: Registry, around: Surroundings, name: Callable[[str], str], keep: bool) -> None:
+class Execution:
+    def __init__(
+        self, plan: Plan, registry: Registry, around: Surroundings, name: Callable[[str], str], kept: frozenset[int], depth: int = 0
+    ) -> None:
         self.plan = plan
         self.steps = plan.steps
         self.registry = registry
@@ -81,7 +89,9 @@ class _Execution:
         self.cache = around.cache
         self.tell = around.tell
         self.name = name
-        self.kept = frozenset(plan.targets if keep else ())
+        self.kept = kept
+        self.depth = depth
+        """How many expansions this one stands in."""
         count = len(plan.steps)
         self.needed = bytearray(count)
         self.known = bytearray(count)
@@ -98,24 +108,31 @@ class _Execution:
         self.warned_of_disk = False
 
     def outcome(self) -> Outcome:
-        targets = self.plan.targets
-        for i in self.kept:
-            self.users[i] += 1
-        self.demand(targets)
-        self.tell(Accepted(self.run.job, sum(self.needed), sum(self.known)))
-        is_stopped, heap = self.around.is_stopped, self.heap
+        self.tell(Accepted(self.run.job, self.prepare(), sum(self.known)))
         state: State = "done"
         try:
-            while heap:
-                if is_stopped():
-                    raise Cancelled
-                self.process(heapq.heappop(heap))
+            self.work()
         except Cancelled:
             state = "cancelled"
         if self.failed and state == "done":
             state = "failed"
-        values = {self.steps[i].node_id: found for i in targets if i in self.kept and (found := self.results[i]) is not None}
+        values = {self.steps[i].node_id: found for i in self.plan.targets if i in self.kept and (found := self.results[i]) is not None}
         return Outcome(state, self.ran, self.cached, tuple(self.failed), values)
+
+    def prepare(self) -> int:
+        """Find out what must be looked at; returns how many steps that is."""
+        before = sum(self.needed)
+        for i in self.kept:
+            self.users[i] += 1
+        self.demand(self.plan.targets)
+        return sum(self.needed) - before
+
+    def work(self) -> None:
+        is_stopped, heap = self.around.is_stopped, self.heap
+        while heap:
+            if is_stopped():
+                raise Cancelled
+            self.process(heapq.heappop(heap))
 
     # -- what must be looked at
 
@@ -135,7 +152,7 @@ class _Execution:
             self.known[i] = 0
             lazy = step.spec.by_name
             for name, source in step.sources.items():
-                for place, _ in _each_of(source):
+                for place, _ in each_of(source):
                     users[place] += 1
                     if not lazy[name].lazy:
                         waiting.append(place)
@@ -183,7 +200,7 @@ class _Execution:
         for name, source in step.sources.items():
             if lazy[name].lazy and name not in asked:
                 continue
-            for place, _ in _each_of(source):
+            for place, _ in each_of(source):
                 state = self.state[place]
                 if state == BAD:
                     self.skip(i, step, self.blame[place])
@@ -232,7 +249,7 @@ class _Execution:
         """This step needs its sources no more; what nobody needs goes."""
         users, results = self.users, self.results
         for source in step.sources.values():
-            for place, _ in _each_of(source):
+            for place, _ in each_of(source):
                 users[place] -= 1
                 if users[place] <= 0:
                     results[place] = None
@@ -259,6 +276,9 @@ class _Execution:
                 problem = error
             except _Wanted:
                 pass
+            except Unfolded:
+                self.break_off(i, step)
+                return
             except BaseException as error:  # a node may raise anything, SystemExit too; the run goes on
                 problem = error
             if wanted:
@@ -288,7 +308,8 @@ class _Execution:
             size = self.cache.hold(step.key, outputs)  # type: ignore[union-attr]
         if run.preview > 0 and not (reporter and reporter.has_shown) and (picture := seen(outputs)) is not None:
             self.tell(Progress(run.job, step.node_id, 1.0, 1.0, frame=Frame.of(picture, run.preview)))
-        self.tell(Finished(run.job, step.node_id, False, seconds, reporter.resumed_from if reporter else None, about(outputs)))
+        resumed = reporter.resumed_from if reporter else None
+        self.tell(Finished(run.job, step.node_id, False, seconds, resumed, about(outputs), curves(outputs)))
         if kept:
             self.store(step, outputs, effects, seconds, 0 if spec.sink else size)
 
@@ -308,11 +329,48 @@ class _Execution:
         self.asked.setdefault(i, set()).update(wanted)
         places = []
         for name in wanted:
-            places += [place for place, _ in _each_of(step.sources[name])]
+            places += [place for place, _ in each_of(step.sources[name])]
         self.demand(places)
         heapq.heappush(self.heap, i)
 
+    # -- what a node becomes when it expands
+
+    def within(
+        self, plan: Plan, ends: frozenset[int], tell: Tell, name: Callable[[str], str], there: Mapping[int, Mapping[str, Any]]
+    ) -> Execution:
+        """An execution inside this one: the results at `ends` are kept, those in `there` exist already."""
+        made = Execution(plan, self.registry, replace(self.around, tell=tell), name, ends, self.depth + 1)
+        for i, outputs in there.items():
+            made.needed[i] = made.users[i] = 1
+            made.state[i], made.results[i] = READY, outputs
+        return made
+
+    def join(self, within: Execution) -> None:
+        """Take over the counts and clocks of an execution inside this one."""
+        self.ran += within.ran
+        self.cached += within.cached
+        for clock in ("last_progress", "in_previews", "last_frame"):
+            setattr(self.around, clock, getattr(within.around, clock))
+
+    def unfold(
+        self, i: int, step: Step, expansion: Expansion[Any], arguments: Mapping[str, Any], item: int, wanted: set[str]
+    ) -> dict[str, Any]:
+        """A node returned an expansion; lazy inputs that it hands on are asked for first."""
+        by_name, asked = step.spec.by_name, self.asked.get(i, _NONE)
+        names = handed_on(self.name(step.node_id), step, expansion)
+        wanted.update(name for name in names if by_name[name].lazy and name in step.sources and name not in asked)
+        if wanted:
+            raise _Wanted
+        return returned(self, step, expansion, arguments, item)
+
     # -- failures
+
+    def break_off(self, i: int, step: Step) -> None:
+        """Something inside of this step failed and was told."""
+        self.state[i] = BAD
+        self.blame[i] = step.node_id
+        self.failed.append(step.node_id)
+        self.release(step)
 
     def fail(self, i: int, step: Step, problem: BaseException) -> None:
         title = self.name(step.node_id)
@@ -340,7 +398,6 @@ class _Execution:
     # -- calling the function
 
     def outputs_of(self, i: int, step: Step, reporter: Reporter | None, wanted: set[str]) -> dict[str, Any]:
-        function = self.registry.functions[step.spec.id]
         arguments = dict(step.values)
 
         def title() -> str:
@@ -355,12 +412,16 @@ class _Execution:
                 value = self.results[source.step][source.output]  # type: ignore[index]
             else:
                 value = self.gathered(source)
-            if item.type in VALUES:
+            if item.type in VALUE_NAMES and (step.loop is None or name == REPEAT):  # in a loop, each item is judged inside
                 if name in step.mapped or item.many:
                     value = [arrived(title, item, one, self.resolve) for one in value]
                 else:
                     value = arrived(title, item, value, self.resolve)
             arguments[name] = value
+        if step.loop is not None:
+            is_used = self.users[i] > 0 or not step.spec.sink
+            return looped(self, step, arguments, step.spec.outputs_by_name.keys() if is_used else frozenset())
+        function = self.registry.functions[step.spec.id]
         for name, convert in conversions(function, step.spec):
             if name in arguments and not isinstance(arguments[name], Lazy):
                 arguments[name] = [convert(one) for one in arguments[name]] if name in step.mapped else convert(arguments[name])
@@ -368,8 +429,8 @@ class _Execution:
             context: Context = reporter
             arguments[step.spec.context or ""] = context
         if step.mapped:
-            return self.each(function, step, arguments, reporter, wanted)
-        return self.one(function, step, arguments, wanted)
+            return self.each(i, function, step, arguments, reporter, wanted)
+        return self.one(i, function, step, arguments, wanted)
 
     def resolve(self, kind: str, name: str) -> Path | None:
         return self.registry.folders.resolve(kind, name, Path(self.run.base) if self.run.base else None)
@@ -385,17 +446,21 @@ class _Execution:
                 found.append(value)
         return found
 
-    def one(self, function: Callable[..., Any], step: Step, arguments: dict[str, Any], wanted: set[str]) -> dict[str, Any]:
-        for item in step.spec.inputs:
-            if item.lazy and not isinstance(arguments[item.name], (Lazy, type(None))):
-                arguments[item.name] = Lazy.of(arguments[item.name])
+    def one(
+        self, i: int, function: Callable[..., Any], step: Step, arguments: dict[str, Any], wanted: set[str], item: int = 0
+    ) -> dict[str, Any]:
+        for input in step.spec.inputs:
+            if input.lazy and not isinstance(arguments[input.name], (Lazy, type(None))):
+                arguments[input.name] = Lazy.of(arguments[input.name])
         value = function(**arguments)
         if wanted:
             raise _Wanted
+        if isinstance(value, Expansion):
+            return checked(step.spec, self.unfold(i, step, value, arguments, item, wanted), self.name, step.node_id)
         return outputs_from(step.spec, value, self.name, step.node_id)
 
     def each(
-        self, function: Callable[..., Any], step: Step, arguments: dict[str, Any], reporter: Reporter | None, wanted: set[str]
+        self, i: int, function: Callable[..., Any], step: Step, arguments: dict[str, Any], reporter: Reporter | None, wanted: set[str]
     ) -> dict[str, Any]:
         """Once for each item; a list of one item goes with all the others."""
         lists = {name: arguments[name] for name in step.mapped if not (isinstance(arguments[name], Lazy))}
@@ -412,7 +477,7 @@ class _Execution:
             if outputs is None:
                 own = {name: items[index if len(items) > 1 else 0] for name, items in lists.items()}
                 began = time.perf_counter()
-                outputs = self.one(function, step, {**arguments, **own}, wanted)
+                outputs = self.one(i, function, step, {**arguments, **own}, wanted, index)
                 seconds = time.perf_counter() - began
                 if keeps is not None and seconds >= ITEM_SECONDS:
                     keeps.put(item_key, outputs, seconds)
@@ -420,10 +485,6 @@ class _Execution:
                 value = outputs[out.name]
                 made[out.name] += value if out.many else [value]
         return dict(made)
-
-
-def _each_of(source: Source | tuple[Source, ...]) -> tuple[Source, ...]:
-    return (source,) if isinstance(source, Source) else source
 
 
 def _absent(name: str, wanted: set[str]) -> Lazy[Any]:

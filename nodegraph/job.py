@@ -11,10 +11,10 @@ from nodegraph.cache import Cache
 from nodegraph.errors import GraphError, GraphProblems
 from nodegraph.executor import Outcome, execute
 from nodegraph.failures import words_of
-from nodegraph.graph import Graph
 from nodegraph.messages import Done, Failed, Run, Tell, Warned
 from nodegraph.plan import make_plan
 from nodegraph.registry import Registry
+from nodegraph.subgraphs import names_of
 
 
 def perform(
@@ -44,7 +44,7 @@ def perform(
                 else "There is nothing to run. Add a node, as 'Save image'."
             )
             raise GraphError(words)
-        outcome = execute(plan, registry, run, tell, cache, is_stopped, wants_frame, names_of(graph, registry))
+        outcome = execute(plan, registry, run, tell, cache, is_stopped, wants_frame, names_of(graph, registry.specs))
     except GraphProblems as error:
         for problem in error.problems:
             tell(Failed(run.job, problem.node_id or "", problem.message, problem.input or "", problem.kind))
@@ -55,21 +55,3 @@ def perform(
         tell(Failed(run.job, "", f"Nodegraph itself failed: {words_of(error)} The details are in the log.", "", "error", log))
     tell(Done(run.job, outcome.state, time.perf_counter() - began, outcome.ran, outcome.cached))
     return outcome
-
-
-def names_of(graph: Graph, registry: Registry) -> Callable[[str], str]:
-    """What the artist calls a node, by its id; ids inside subgraphs are paths."""
-
-    def name(node_id: str) -> str:
-        inner, rest = graph, node_id
-        while rest not in inner.nodes:
-            outer = next((node for node in inner.nodes.values() if node.subgraph and rest.startswith(node.id + "/")), None)
-            definition = graph.subgraphs.get(outer.subgraph or "") if outer else None
-            if outer is None or definition is None:
-                return node_id
-            inner, rest = definition.graph, rest[len(outer.id) + 1 :]
-        node = inner.nodes[rest]
-        spec = registry.specs.get(node.type)
-        return node.title or (spec.title if spec else node.id)
-
-    return name

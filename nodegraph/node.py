@@ -20,6 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from nodegraph.errors import Cancelled as Cancelled
 from nodegraph.errors import GraphError as GraphError
+from nodegraph.expansion import Expansion as Expansion
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -90,6 +91,11 @@ class Drawing:
 @dataclass(frozen=True, slots=True)
 class Randomize:
     """An integer that front ends offer to draw anew, keep or count up before each run."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassNumber:
+    """An integer that counts the passes of the subgraph it is in, from 0, where that runs several times; elsewhere it keeps its value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,69 +2,30 @@
 
 All problems are found at once and told in the artist's words. A key says what a result is made of (node id and version,
 values, the keys of what feeds it, file contents), never where it stands: copies, tabs, undo and other processes
-share results.
+share results. What runs more than once (`loops`) is one step here; its inside is planned now to be judged, and again when it runs.
 """
 
 from __future__ import annotations
 
-import json
-import secrets
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import xxhash
 
-from nodegraph.errors import GraphProblems, Problem
+from nodegraph.errors import GraphError, GraphProblems, Problem
+from nodegraph.expansion import GIVEN, RESULT, Expansion
 from nodegraph.fingerprint import fingerprint
-from nodegraph.graph import REROUTE, Graph, Link, Node
+from nodegraph.flow import Flow
+from nodegraph.graph import Graph, Link, Node
+from nodegraph.loops import Loop
 from nodegraph.registry import Registry
-from nodegraph.spec import ANY, REQUIRED, Input, NodeSpec, accepts
-from nodegraph.subgraphs import laid_open, node_spec
-from nodegraph.values import ABOUT, fits, in_words, why_not
-
-
-class Source(NamedTuple):
-    """Where a linked input takes its value: the place of a step in the plan, and one of its outputs."""
-
-    step: int
-    output: str
-
-
-class Step:
-    """One node to run. `values` has every input that is not linked, `sources` those that are."""
-
-    __slots__ = ("family", "key", "many", "mapped", "node_id", "sources", "spec", "types", "values")
-
-    def __init__(
-        self,
-        node_id: str,
-        spec: NodeSpec,
-        values: Mapping[str, Any],
-        sources: Mapping[str, Source | tuple[Source, ...]],
-        key: str,
-        mapped: tuple[str, ...],
-        many: frozenset[str],
-        family: str | None,
-        types: Mapping[str, str],
-    ) -> None:
-        self.node_id = node_id
-        self.spec = spec
-        self.values = values
-        self.sources = sources
-        self.key = key
-        self.mapped = mapped
-        """Inputs that receive a list where one thing is wanted: the node runs once for each item."""
-        self.many = many
-        """Outputs that give a list."""
-        self.family = family
-        self.types = types
-        """What each type variable of the node stands for here, as far as its links tell."""
-
-    def __repr__(self) -> str:
-        return f"Step({self.node_id!r}, {self.spec.id!r}, {self.key[:8]})"
+from nodegraph.spec import NodeSpec, Output
+from nodegraph.steps import Given, Source, Step, Steps
+from nodegraph.subgraphs import EACH, MAX_LAID_OPEN, REPEAT, laid_open, node_spec
+from nodegraph.upgrading import upgraded
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +60,71 @@ def make_plan(graph: Graph, registry: Registry, targets: Sequence[str] | None = 
     errors = tuple(problem for problem in problems if problem.severity == "error")
     if errors:
         raise GraphProblems(errors)
-    if not planner.always:
+    if not planner.maker.always:
         with _lock:
             while len(_recent) >= 16:
                 del _recent[next(iter(_recent))]
-            specs = {step.spec.id: step.spec for step in plan.steps}
-            _recent[place] = _Recent(graph, registry, len(registry.specs), tuple(specs.values()), tuple(planner.files), plan)
+            specs = {step.spec.id: step.spec for step in plan.steps if step.loop is None} | planner.inner_specs
+            _recent[place] = _Recent(graph, registry, len(registry.specs), tuple(specs.values()), tuple(planner.maker.files), plan)
     return plan
+
+
+class InnerPlan(NamedTuple):
+    """The plan of an expansion: its first steps are what was given, by place; `ends` is where each result comes from, by input of RESULT."""
+
+    plan: Plan
+    given: Mapping[str, int]
+    ends: Mapping[str, Source]
+    graph: Graph
+
+
+def plan_expansion(
+    expansion: Expansion[Any],
+    registry: Registry,
+    given: Mapping[str, tuple[Given, ...]],
+    base: Path | None,
+    number: Callable[[str], int] | None = None,
+) -> InnerPlan:
+    """What must run for the results and effects of an expansion; `number` tells the pass that a node stands in.
+
+    Raises:
+        GraphProblems: Something in it is wrong; all of it is named.
+    """
+    planner = _Planner(_with_given(expansion, registry, given), registry, base, given, number)
+    inside = planner.inside()
+    if errors := tuple(problem for problem in planner.problems if problem.severity == "error"):
+        raise GraphProblems(errors)
+    return inside
+
+
+def _with_given(expansion: Expansion[Any], registry: Registry, given: Mapping[str, tuple[Given, ...]]) -> Graph:
+    """The nodes of an expansion with plain values put in, and every other thing that is given under a name of its own."""
+    graph = expansion.graph
+    specs = registry.specs
+    old = {name: n for name, n in graph.nodes.items() if n.version == 0}
+    newest = {name: replace(n, version=specs[n.type].version if n.type in specs else 1) for name, n in old.items()}
+    graph = upgraded(replace(graph, nodes={**graph.nodes, **newest}), registry)
+    if len(graph.nodes) > MAX_LAID_OPEN:
+        raise GraphError(f"This would become {len(graph.nodes):,} nodes. At most {MAX_LAID_OPEN:,} are possible.")
+    nodes, incoming = dict(graph.nodes), dict(graph.incoming)
+    for target, links in graph.incoming.items():
+        if not any(link.source.startswith(GIVEN) for link in links):
+            continue
+        made = []
+        for link in links:
+            if not link.source.startswith(GIVEN):
+                made.append(link)
+                continue
+            node = nodes[target]
+            found = given.get(link.source[len(GIVEN) :], ())
+            spec = node_spec(node, graph, specs)
+            item = spec.by_name.get(link.input) if spec else None
+            if len(found) == 1 and found[0].value is not None and item is not None and not item.is_port:
+                nodes[target] = replace(node, values={**node.values, link.input: found[0].value})
+            else:
+                made += [Link(f"{link.source}:{k}", one.output, target, link.input) for k, one in enumerate(found)]
+        incoming[target] = tuple(made)
+    return replace(graph, nodes=nodes, incoming=incoming)
 
 
 class _Recent(NamedTuple):
@@ -134,133 +153,175 @@ _recent: dict[tuple[int, int, str, tuple[str, ...] | None], _Recent] = {}
 _lock = threading.Lock()
 
 
-class _Prepared(NamedTuple):
-    """What follows from a node and the names of its linked inputs alone, kept between plans as both are immutable."""
-
-    node: Node
-    links: tuple[Link, ...]
-    spec: NodeSpec
-    values: dict[str, Any]
-    problems: tuple[Problem, ...]
-    head: str
-    files: tuple[tuple[str, str], ...]
-
-
-_prepared: dict[tuple[int, int], _Prepared] = {}
-_KEPT = 100_000
-
-
 class _Planner:
-    def __init__(self, graph: Graph, registry: Registry, base: Path | None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        registry: Registry,
+        base: Path | None,
+        given: Mapping[str, tuple[Given, ...]] | None = None,
+        number: Callable[[str], int] | None = None,
+    ) -> None:
         self.whole = graph
+        self.given = [(f"{GIVEN}{name}:{k}", one) for name, found in (given or {}).items() for k, one in enumerate(found)]
+        self.number = number
+        self.is_inside = given is not None
+        """Whether this is the plan of an expansion."""
+        self.inner_specs: dict[str, NodeSpec] = {}
+        """The specs of what stands inside of loops."""
         self.registry = registry
         self.base = base
-        self.with_family = registry.with_family
-        self.files: list[tuple[str, str, Path, str]] = []
-        self.always = False
-        """Whether something in the plan must run every time."""
         self.graph, self.problems = laid_open(graph, registry.specs)
-        self.special = any(node.mode != "on" or node.type == REROUTE for node in self.graph.nodes.values())
-        self.silent: frozenset[str] = _NONE
-        self.incoming: Mapping[str, tuple[Link, ...]] = self.graph.incoming
-        """The links that arrive at each node, seen through bypassed nodes and reroute dots where there are any."""
+        self.flow = Flow(self.graph, self._spec)
+        self.maker = Steps(self.graph, registry, base, self.problems, self._spec, self.is_inside)
 
     def plan(self, targets: Sequence[str] | None, everything: bool = False) -> tuple[Plan, list[Problem]]:
         nodes, specs = self.graph.nodes, self.registry.specs
         wanted = list(nodes) if everything else self._targets(targets)
         skipped: set[str] = set()
-        if self.special:
-            self.incoming = {name: self._links(name) for name in self.graph.incoming if not self._is_passed(nodes[name])}
-            wanted = self._seen_through(wanted, everything)
+        flow, make = self.flow, self.maker.make
+        incoming = flow.incoming
+        if flow.is_special:
+            wanted = flow.seen_through(wanted, everything)
             order = self._order(wanted)
-            skipped = self._silent(order)
-            self.silent = frozenset(skipped)
+            skipped = flow.silent(order)
             order = [name for name in order if name not in skipped]
             if not everything:
-                needed = self._needed(order, [name for name in wanted if name not in skipped], skipped)
+                needed = flow.needed(order, [name for name in wanted if name not in skipped], skipped)
                 order = [name for name in order if name in needed]
+            incoming = flow.alive(order, skipped)
         else:
             order = self._order(wanted)
-        places: dict[str, int] = {}
-        steps: list[Step] = []
-        incoming = self.incoming
+        places: dict[str, int] = {place: k for k, (place, _) in enumerate(self.given)}
+        steps: list[Step] = [one.as_step(place) for place, one in self.given]
+        same: dict[str, int] = {}
         for node_id in order:
             node = nodes[node_id]
             spec = specs.get(node.type)
-            if spec is None:
-                self._unknown(node)
-                skipped.add(node_id)
-                continue
-            step = self._step(node, spec, incoming.get(node_id, ()), steps, places)
+            step: Step | None
+            if spec is not None:
+                step = make(node if self.number is None else self._numbered(node, spec), spec, incoming.get(node_id, ()), steps, places)
+            elif node.subgraph in self.whole.subgraphs:
+                step = self._loop_step(node, incoming.get(node_id, ()), steps, places, everything)
+            else:
+                self.maker.unknown(node)
+                step = None
             if step is None:
                 skipped.add(node_id)
+            elif self.is_inside and not step.spec.sink and step.key in same:
+                places[node_id] = same[step.key]  # what is alike in all passes runs once
             else:
-                places[node_id] = len(steps)
+                places[node_id] = same[step.key] = len(steps)
                 steps.append(step)
+        self.places = places
         chosen = tuple(places[name] for name in dict.fromkeys(wanted) if name in places)
         warnings = tuple(problem for problem in self.problems if problem.severity == "warning")
         return Plan(tuple(steps), chosen, frozenset(skipped), warnings), self.problems
 
-    # -- what is muted or passed by
+    def inside(self, everything: bool = False) -> InnerPlan:
+        """The plan of an expansion: what it does besides giving results, and what its results come from."""
+        sinks = [n.id for n in self.graph.nodes.values() if n.mode == "on" and (spec := self._spec(n)) is not None and spec.sink]
+        ends = {link.input: self.flow.through(link) for link in self.graph.incoming.get(RESULT, ())}
+        inner = [name for name, _ in ends.values() if name in self.graph.nodes]
+        every = [name for name in self.graph.nodes if name != RESULT] if everything else []
+        rank = {name: k for k, name in enumerate(self.whole.nodes)}
+        wanted = sorted({*sinks, *inner, *every}, key=lambda name: (rank[name.partition("/")[0]], name))  # one pass after the other
+        plan, _ = self.plan(wanted)
+        sources = {name: Source(self.places[at], output) for name, (at, output) in ends.items() if at in self.places}
+        return InnerPlan(plan, {place: k for k, (place, _) in enumerate(self.given)}, sources, self.whole)
 
-    def _is_passed(self, node: Node) -> bool:
-        return node.mode == "bypassed" or (node.type == REROUTE and node.mode == "on")
+    # -- subgraphs that run more than once
 
-    def _seen_through(self, wanted: Sequence[str], everything: bool) -> list[str]:
-        """In place of a reroute dot that is asked for, what leads to it; a bypassed node does nothing, so it is left out."""
-        found = []
-        for name in wanted:
-            node = self.graph.nodes[name]
-            if not self._is_passed(node):
-                found.append(name)
-            elif node.type == REROUTE and node.mode == "on" and not everything:
-                source, _ = self._through(Link(name, "output", "", ""))
-                if source:
-                    found.append(source)
-        return found
+    def _spec(self, node: Node) -> NodeSpec | None:
+        return node_spec(node, self.whole, self.registry.specs)
 
-    def _silent(self, order: Sequence[str]) -> set[str]:
-        """The muted nodes, and those that need one: they do not run, and nothing is wrong with that."""
-        silent: set[str] = set()
-        for name in order:
-            node = self.graph.nodes[name]
-            if node.mode == "muted":
-                silent.add(name)
-                continue
-            spec = self.registry.specs.get(node.type)
-            if spec is None or not any(link.source in silent for link in self.incoming.get(name, ())):
-                continue
-            loud = {link.input for link in self.incoming[name] if link.source not in silent}
-            lost = {link.input for link in self.incoming[name]} - loud
-            if any((item := spec.by_name.get(i)) is not None and item.is_required for i in lost):
-                silent.add(name)
-        return silent
+    def _numbered(self, node: Node, spec: NodeSpec) -> Node:
+        names = [item.name for item in spec.inputs if item.is_pass_number]
+        return replace(node, values={**node.values, **{name: self.number(node.id) for name in names}}) if names and self.number else node
 
-    def _needed(self, order: Sequence[str], wanted: Sequence[str], skipped: set[str]) -> set[str]:
-        """What the wanted nodes need, without what only muted nodes need."""
-        needed = set(wanted)
-        for name in reversed(order):  # upstream first, so whoever needs a node has been seen before it
-            if name in needed:
-                needed.update(link.source for link in self.incoming.get(name, ()) if link.source not in skipped)
-        return needed
+    def _loop_step(
+        self, node: Node, links: tuple[Link, ...], steps: list[Step], places: Mapping[str, int], everything: bool
+    ) -> Step | None:
+        """An instance that runs more than once: two passes of its inside are planned, to judge it and to know what it makes."""
+        spec = node_spec(node, self.whole, self.registry.specs)
+        before = len(self.problems)
+        if spec is None or (step := self.maker.make(node, spec, links, steps, places)) is None:
+            return None
+        for name in (REPEAT, EACH):
+            if name in step.mapped or (name == EACH and name in step.sources):
+                words = f"'{name}' of '{self.maker.name(node.id)}' takes " + (
+                    "one number, not a list." if name == REPEAT else "no link: set it by hand."
+                )
+                self.problems.append(Problem(words, node.id, name, kind="link"))
+        if any(problem.severity == "error" for problem in self.problems[before:]):
+            return None
+        repeats = step.values.get(REPEAT, 0) != 1 and REPEAT in spec.by_name
+        loop = Loop(node, self.whole, spec, tuple(step.sources), step.mapped, repeats)
+        given = {
+            (f"{name}#0" if name in step.mapped else name): tuple(
+                self._given(steps[at], output, is_item=name in step.mapped)
+                for at, output in ([source] if isinstance(source, Source) else source)
+            )
+            for name, source in step.sources.items()
+        }
+        expansion = loop.expansion(range(1), 2 if repeats else 1, spec.outputs_by_name.keys())
+        planner = _Planner(_with_given(expansion, self.registry, given), self.registry, self.base, given, loop.number)
+        inside = planner.inside(everything)
+        self.maker.files += planner.maker.files
+        self.maker.always = self.maker.always or planner.maker.always
+        self.inner_specs |= planner.inner_specs | {s.spec.id: s.spec for s in inside.plan.steps[len(given) :] if s.loop is None}
+        found = [replace(problem, node_id=loop.path(problem.node_id or "")) for problem in planner.problems]
+        self.problems += dict.fromkeys(problem for problem in found if problem not in self.problems)
+        if any(problem.severity == "error" for problem in found):
+            return None
+        key = ["loop", repr(step.values.get(REPEAT)), *step.mapped]
+        for name, source in step.sources.items():
+            if name == REPEAT:
+                key.append(steps[source.step].key + source.output)  # type: ignore[union-attr]
+        outputs, many, family = [], set(step.mapped and spec.outputs_by_name), None
+        for out in spec.outputs:
+            place = inside.ends.get(f"{out.name}#0" if loop.is_list(out.name) else out.name)
+            if place is None:
+                continue  # what makes it is muted
+            end = inside.plan.steps[place.step]
+            made = end.spec.outputs_by_name[place.output]
+            outputs.append(Output(out.name, end.types.get(made.variable, made.type), out.many, "", out.help))
+            if loop.is_list(out.name) or place.output in end.many:
+                many.add(out.name)
+            family = family or end.family
+        for name, place in inside.ends.items():
+            key += (name, inside.plan.steps[place.step].key, place.output)
+        digest = xxhash.xxh3_128_hexdigest("\0".join(key).encode("utf-8", "surrogatepass"))
+        eager = tuple(replace(item, lazy=False) for item in spec.inputs)
+        whole = replace(spec, inputs=eager, outputs=tuple(outputs))
+        return Step(node.id, whole, step.values, step.sources, digest, step.mapped, frozenset(many), family, {}, loop)
+
+    def _given(self, before: Step, output: str, is_item: bool) -> Given:
+        out = before.spec.outputs_by_name[output]
+        many = output in before.many and not is_item
+        return Given(before.types.get(out.variable, out.type), before.key, output, many, before.family)
 
     # -- which nodes, in which order
 
     def _targets(self, targets: Sequence[str] | None) -> list[str]:
-        graph, specs = self.graph, self.registry.specs
+        graph = self.graph
         if targets is not None:
             found: list[str] = []
             for name in targets:
-                inner = [i for i in graph.nodes if i == name or i.startswith(name + "/")]
+                inner = [name] if name in graph.nodes else [i for i in graph.nodes if i.startswith(name + "/")]
+                around = name
+                while not inner and "/" in around:  # inside of what runs more than once, so all of that
+                    around = around.rpartition("/")[0]
+                    inner = [around] if around in graph.nodes else []
                 if not inner:
                     self.problems.append(Problem(f"There is no node '{name}' in this graph.", None, kind="unknown-node"))
-                elif name in graph.nodes:
-                    found.append(name)
+                elif around in graph.nodes:
+                    found.append(around)
                 else:  # an instance of a subgraph: what it shows outside, and what it does inside
                     found += self._ends(inner)
             return found
         on = [n for n in graph.nodes.values() if n.mode == "on"]
-        sinks = [n.id for n in on if (spec := specs.get(n.type)) is not None and spec.sink]
+        sinks = [n.id for n in on if (spec := self._spec(n)) is not None and spec.sink]
         return sinks or self._ends([n.id for n in on])
 
     def _ends(self, ids: Sequence[str]) -> list[str]:
@@ -270,7 +331,7 @@ class _Planner:
 
     def _order(self, wanted: Sequence[str]) -> list[str]:
         """The wanted nodes and all that feed them, upstream first. Without recursion: chains may be 10,000 nodes long."""
-        incoming, special = self.incoming, self.special
+        incoming, special = self.flow.incoming, self.flow.is_special
         done: set[str] = set()
         open_: set[str] = set()
         order: list[str] = []
@@ -306,301 +367,10 @@ class _Planner:
     def _loop(self, stack: Sequence[str], open_: set[str], start: str) -> None:
         first = len(stack) - 1 - stack[::-1].index(start)  # a node may also wait further down, pushed by another that it feeds
         around = [i for i in stack[first:] if i in open_]
-        names = ", ".join(f"'{self._name(i)}'" for i in around[:5]) + (f" and {len(around) - 5} more" if len(around) > 5 else "")
+        names = ", ".join(f"'{self.maker.name(i)}'" for i in around[:5]) + (f" and {len(around) - 5} more" if len(around) > 5 else "")
         words = (
             f"{names} feed each other in a loop. Take one of their links away."
             if len(around) > 1
             else f"{names} feeds itself. Take its link away."
         )
         self.problems.append(Problem(words, start, kind="loop"))
-
-    # -- modes: what really feeds an input
-
-    def _links(self, node_id: str) -> tuple[Link, ...]:
-        """The links that arrive, seen through bypassed nodes and reroute dots. A link that comes from nothing has source ""."""
-        made = []
-        for link in self.graph.incoming.get(node_id, ()):
-            source = self._through(link)
-            made.append(link if source == (link.source, link.output) else Link(*source, link.target, link.input))
-        arriving = self.graph.incoming.get(node_id, ())
-        return arriving if made == list(arriving) else tuple(made)
-
-    def _through(self, link: Link) -> tuple[str, str]:
-        node_id, output = link.source, link.output
-        for _ in range(len(self.graph.nodes) + 1):
-            node = self.graph.nodes.get(node_id)
-            if node is None:
-                return "", ""
-            if node.type == REROUTE and node.mode != "muted":
-                found = self.graph.link_at(node_id, "input")
-            elif node.mode == "bypassed":
-                found = self._passed_by(node, output)
-            else:
-                return node_id, output
-            if found is None:
-                return "", ""
-            node_id, output = found.source, found.output
-        return "", ""
-
-    def _passed_by(self, node: Node, output: str) -> Link | None:
-        """What a bypassed node hands on for an output: the link at its first input of that type, same position first."""
-        spec = node_spec(node, self.whole, self.registry.specs)
-        if spec is None or output not in spec.outputs_by_name:
-            return None
-        wanted = spec.outputs_by_name[output]
-        same = [out.name for out in spec.outputs if out.type == wanted.type and out.variable == wanted.variable].index(output)
-        fitting = [item for item in spec.inputs if item.type == wanted.type and item.variable == wanted.variable]
-        linked = [link for item in fitting if (link := self.graph.link_at(node.id, item.name)) is not None]
-        if same < len(fitting) and (link := self.graph.link_at(node.id, fitting[same].name)) is not None:
-            return link
-        return linked[0] if linked else None
-
-    # -- one node
-
-    def _step(self, node: Node, spec: NodeSpec, links: tuple[Link, ...], steps: list[Step], places: Mapping[str, int]) -> Step | None:
-        if self.special and links:
-            # the others come from a muted node, or through a bypassed one from nothing
-            live = tuple(link for link in links if link.source and link.source not in self.silent)
-            links = links if len(live) == len(links) else live
-        prepared = self._prepare(node, spec, links)
-        if prepared.problems:
-            self.problems += prepared.problems
-        sources: dict[str, Source | tuple[Source, ...]] = {}
-        key: list[str] = []
-        mapped: list[str] = []
-        family = None
-        apart = False  # whether lazy branches are of different families
-        types: dict[str, str] = {}
-        is_lost = False
-        for link in links:
-            item = spec.by_name.get(link.input)
-            if item is None:
-                words = f"'{self._name(node.id)}' has no input '{link.input}' any more. Take the link to it away, or link another input."
-                self.problems.append(Problem(words, node.id, link.input, kind="link"))
-                continue
-            place = places.get(link.source)
-            if place is None:  # what feeds it has a problem of its own
-                is_lost = is_lost or item.is_required
-                continue
-            before = steps[place]
-            out = before.spec.outputs_by_name.get(link.output)
-            if out is None:
-                words = f"'{self._name(node.id)}' is linked to the output '{link.output}' of '{self._name(link.source)}', which it does not have. Link another one."
-                self.problems.append(Problem(words, node.id, item.name, kind="link"))
-                continue
-            offered = out.type
-            if out.variable and before.types:
-                offered = before.types.get(out.variable, offered)
-            if offered != item.type and not accepts(item.type, offered):
-                words = f"'{item.name}' of '{self._name(node.id)}' takes {in_words(item.type)}. This link carries {in_words(offered)}."
-                self.problems.append(Problem(words, node.id, item.name, kind="type"))
-                continue
-            if item.variable and offered != ANY:
-                known = types.get(item.variable, offered)
-                if accepts(known, offered):
-                    types[item.variable] = known
-                elif accepts(offered, known):
-                    types[item.variable] = offered
-                else:
-                    words = f"'{item.name}' of '{self._name(node.id)}' must be {in_words(known)} like what is linked before it. This link carries {in_words(offered)}."
-                    self.problems.append(Problem(words, node.id, item.name, kind="type"))
-                    continue
-            many = link.output in before.many
-            source = Source(place, link.output)
-            if item.many:
-                sources[item.name] = (*sources.get(item.name, ()), source)
-            elif item.name in sources:
-                words = f"'{item.name}' of '{self._name(node.id)}' takes one link and has several. Take the others away."
-                self.problems.append(Problem(words, node.id, item.name, kind="link"))
-                continue
-            else:
-                sources[item.name] = source
-                if many:
-                    mapped.append(item.name)
-            key += (item.name, before.key, link.output)
-            if item.type == "path":  # nobody knows which file it will be, so nobody knows what is in it
-                self.always = True
-                key.append(secrets.token_hex(8))
-            if before.family is not None and self._carries(item.type, out.type):
-                if item.lazy and family is not None and _base(family) != _base(before.family):
-                    apart = True  # only one branch will be used
-                else:
-                    family = self._same_family(node, item, family, before)
-        if is_lost:
-            return None
-        if spec.id in self.with_family and (own := self._own_family(node, prepared)):
-            if family is not None and _base(family) != _base(own):
-                words = f"'{self._name(node.id)}' is for {own}, but its links carry {family}. Choose a file for {family}."
-                self.problems.append(Problem(words, node.id, None, kind="family"))
-            family, apart = own, False
-        if not spec.cache:
-            self.always = True
-            key.append(secrets.token_hex(8))
-        values = prepared.values
-        if prepared.files:
-            values = dict(values)
-            for name, _ in prepared.files:
-                values[name] = self._file(node, spec.by_name[name], values[name], key)
-        digest = xxhash.xxh3_128_hexdigest("\0".join((prepared.head, *key)).encode("utf-8", "surrogatepass"))
-        if mapped:
-            outputs = frozenset(out.name for out in spec.outputs)
-        else:
-            outputs = frozenset(out.name for out in spec.outputs if out.many) if spec.outputs else _NONE
-        return Step(node.id, spec, values, sources, digest, tuple(mapped), outputs, None if apart else family, types)
-
-    def _prepare(self, node: Node, spec: NodeSpec, links: tuple[Link, ...]) -> _Prepared:
-        place = (id(node), id(links))
-        known = _prepared.get(place)
-        if known is not None and known.node is node and known.links is links and known.spec is spec:
-            return known
-        linked = {link.input for link in links}
-        values: dict[str, Any] = {}
-        problems: list[Problem] = []
-        files: list[tuple[str, str]] = []
-        given = node.values
-        head = [spec.id, str(spec.version)]
-        for item in spec.inputs:
-            name = item.name
-            if name in linked:
-                continue
-            if name in given:
-                value = given[name]
-                if not fits(item, value):
-                    problems.append(why_not(self._name(node.id), node.id, item, value))
-                    continue
-            elif item.default is REQUIRED and item.type != "path":
-                self._needs(node, item, problems)
-                continue
-            else:
-                value = item.default
-            kind = item.type
-            if kind == "path":
-                values[name] = value or None
-                if value:
-                    files.append((name, str(value)))
-                elif not item.optional:
-                    problems.append(why_not(self._name(node.id), node.id, item, ""))
-                continue
-            if kind == "float" and type(value) is int:
-                value = float(value)
-            values[name] = value
-            head.append(name)
-            head.append(repr(value) if type(value) in _PLAIN else json.dumps(value, sort_keys=True, default=str))
-        if given:
-            for name in given:
-                if name not in spec.by_name:
-                    words = f"'{self._name(node.id)}' does not know '{name}'. It stays in the file and has no effect."
-                    problems.append(Problem(words, node.id, name, "warning", "unknown-value"))
-        if node.version > spec.version:
-            words = f"'{self._name(node.id)}' was saved with a newer version of its node ({node.version}) than is installed ({spec.version}). Update it."
-            problems.append(Problem(words, node.id, None, "warning", "newer-node"))
-        elif node.version < spec.version:
-            words = f"'{self._name(node.id)}' is of an older version of its node ({node.version}; now {spec.version}) and could not be brought up to date. Look at its values."
-            problems.append(Problem(words, node.id, None, "warning", "older-node"))
-        made = _Prepared(node, links, spec, values, tuple(problems), "\0".join(head), tuple(files))
-        if len(_prepared) > _KEPT:
-            _prepared.clear()
-        _prepared[place] = made
-        return made
-
-    def _file(self, node: Node, item: Input, name: Any, key: list[str]) -> Any:
-        marker = item.file
-        path = self.registry.folders.resolve(marker.folder if marker else "input", str(name), self.base)
-        if path is None:
-            where = f" in your {marker.folder} folders" if marker else ""
-            words = f"'{str(name)[:200]}' for '{item.name}' of '{self._name(node.id)}' is not{where}. Choose another file, or put it there."
-            self.problems.append(Problem(words, node.id, item.name, kind="missing-file"))
-            return name
-        if path.is_dir() and not (marker is not None and marker.folders):
-            words = f"'{name}' for '{item.name}' of '{self._name(node.id)}' is a folder. Choose a file in it."
-            self.problems.append(Problem(words, node.id, item.name, kind="missing-file"))
-            return name
-        try:
-            word = fingerprint(path)
-            self.files.append((marker.folder if marker else "input", str(name), path, word))
-            key += (item.name, str(path), word)
-        except OSError as error:
-            words = f"'{name}' for '{item.name}' of '{self._name(node.id)}' cannot be read: {error.strerror or error}."
-            self.problems.append(Problem(words, node.id, item.name, kind="missing-file"))
-        return path
-
-    # -- families
-
-    def _own_family(self, node: Node, prepared: _Prepared) -> str | None:
-        if any(item.type == "path" and item.name not in prepared.values for item in prepared.spec.inputs):
-            return None  # which file it is comes along a link
-        values = dict(prepared.values)
-        for name, value in prepared.files:
-            marker = prepared.spec.by_name[name].file
-            path = self.registry.folders.resolve(marker.folder if marker else "input", value, self.base)
-            if path is None:
-                return None
-            values[name] = path
-        try:
-            return self.registry.family(node.type, values)
-        except Exception as error:  # the file is damaged, or a pack's function is; what it says is for the artist
-            self.problems.append(Problem(f"'{self._name(node.id)}': {error}", node.id, None, kind="missing-file"))
-            return None
-
-    def _carries(self, *types: str) -> bool:
-        known = self.registry.port_types
-        return any((t := known.get(name)) is not None and t.carries_family for name in types)
-
-    def _same_family(self, node: Node, item: Input, family: str | None, before: Step) -> str | None:
-        if family is not None and before.family is not None and _base(family) != _base(before.family):
-            words = (
-                f"'{self._name(node.id)}' cannot mix model families: '{item.name}' comes from {before.family} "
-                f"('{self._name(before.node_id)}'), the rest from {family}. Use models of one family."
-            )
-            self.problems.append(Problem(words, node.id, item.name, kind="family"))
-            return family
-        return family or before.family
-
-    # -- words
-
-    def _name(self, node_id: str) -> str:
-        node = self.graph.nodes[node_id]
-        if node.title:
-            return node.title
-        spec = self.registry.specs.get(node.type)
-        return spec.title if spec else node_id
-
-    def _unknown(self, node: Node) -> None:
-        if node.subgraph is not None and node.mode != "bypassed":
-            return  # told when the graph was laid open
-        words = f"The node '{node.title or node.id}' is of a kind that is not installed: '{node.type}'. Install its pack, mute it, or put another node in its place."
-        self.problems.append(Problem(words, node.id, None, kind="unknown-node"))
-
-    def _needs(self, node: Node, item: Input, problems: list[Problem]) -> None:
-        if item.is_port:
-            giver = _giver(self.registry, item.type)
-            remedy = f"Connect a '{giver}' node." if giver else "Connect one."
-            words = f"'{self._name(node.id)}' needs {in_words(item.type)} at '{item.name}'. {remedy}"
-        else:
-            words = f"'{self._name(node.id)}' needs a value for '{item.name}': {ABOUT.get(item.type, item.type)}."
-        problems.append(Problem(words, node.id, item.name, kind="missing-input"))
-
-
-_NONE: frozenset[str] = frozenset()
-
-
-def _base(family: str) -> str:
-    """Variants of a family go together: "sdxl-refiner" with "sdxl"."""
-    return family.partition("-")[0]
-
-
-def _giver(registry: Registry, type_name: str) -> str | None:
-    """The node that most simply makes a thing of this type, to propose to the artist."""
-    found = [
-        spec
-        for spec in registry.specs.values()
-        if any(out.type == type_name for out in spec.outputs) and all(i.type != type_name for i in spec.inputs)
-    ]
-    return (
-        min(found, key=lambda spec: (bool(spec.pack), len([i for i in spec.inputs if i.is_required]), len(spec.outputs), spec.id)).title
-        if found
-        else None
-    )
-
-
-_PLAIN = frozenset((str, int, float, bool, type(None)))

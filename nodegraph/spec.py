@@ -15,10 +15,27 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
+from nodegraph.expansion import Expansion
 from nodegraph.graph import SUBGRAPH
-from nodegraph.node import Advanced, Color, Context, Declaration, Drawing, File, Labels, Lazy, Port, Randomize, Range, Text, Unit
+from nodegraph.node import (
+    Advanced,
+    Color,
+    Context,
+    Declaration,
+    Drawing,
+    File,
+    Labels,
+    Lazy,
+    PassNumber,
+    Port,
+    Randomize,
+    Range,
+    Text,
+    Unit,
+)
 
 VALUE_TYPES: dict[type, str] = {bool: "bool", int: "int", float: "float", str: "str", Path: "path"}
+VALUE_NAMES = frozenset(VALUE_TYPES.values())
 ANY = "*"
 
 
@@ -73,7 +90,7 @@ class Input:
     @property
     def is_port(self) -> bool:
         """Whether it takes a link only, because there is no control for its type."""
-        return self.type not in _VALUE_NAMES or self.many
+        return self.type not in VALUE_NAMES or self.many
 
     @property
     def is_required(self) -> bool:
@@ -123,11 +140,12 @@ class Input:
         return self.marker(Advanced) is not None
 
     @property
+    def is_pass_number(self) -> bool:
+        return self.marker(PassNumber) is not None
+
+    @property
     def is_randomized(self) -> bool:
         return self.marker(Randomize) is not None
-
-
-_VALUE_NAMES = frozenset(VALUE_TYPES.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +186,13 @@ class NodeSpec:
     """Which package the node comes from; empty for those that ship with the program."""
     by_name: Mapping[str, Input] = field(init=False, repr=False, compare=False)
     outputs_by_name: Mapping[str, Output] = field(init=False, repr=False, compare=False)
+    lists: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The outputs that give a list."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_name", {item.name: item for item in self.inputs})
         object.__setattr__(self, "outputs_by_name", {item.name: item for item in self.outputs})
+        object.__setattr__(self, "lists", frozenset(item.name for item in self.outputs if item.many))
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +303,9 @@ def _read_input(where: str, parameter: inspect.Parameter, hint: Any, help: str, 
     return made
 
 
-_MARKED = {Range: ("int", "float"), Text: ("str",), Color: ("str",), Drawing: ("str",), File: ("path",), Randomize: ("int",)}
+_MARKED = {
+    Range: ("int", "float"), Text: ("str",), Color: ("str",), Drawing: ("str",), File: ("path",), Randomize: ("int",), PassNumber: ("int",),
+}  # fmt: skip
 _PYTHON = {name: kind for kind, name in VALUE_TYPES.items()}
 
 
@@ -315,6 +338,8 @@ def _check_input(where: str, item: Input) -> None:
 
 
 def _read_outputs(where: str, hint: Any, returns: str, found: dict[str, PortType]) -> tuple[Output, ...]:
+    if get_origin(hint) is Expansion:
+        (hint,) = get_args(hint)
     if hint is None or hint is NoneType:
         return ()
     if isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
@@ -334,7 +359,7 @@ def _read_output(where: str, name: str, hint: Any, help: str, found: dict[str, P
     type_name, variable = _type_name(where, hint, found)
     if not name:
         own = getattr(hint, "__port__", Port()).name
-        name = own or ("value" if type_name in _VALUE_NAMES or variable else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type_name).lower())
+        name = own or ("value" if type_name in VALUE_NAMES or variable else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type_name).lower())
     return Output(name, type_name, many, variable, help)
 
 

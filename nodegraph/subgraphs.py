@@ -5,16 +5,36 @@ Values that an instance sets are stored by the promoted input's name, so that ed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from nodegraph.errors import GraphError, Problem
+from nodegraph.expansion import GIVEN
 from nodegraph.graph import SUBGRAPH, Graph, Link, Mode, Node, Subgraph, SubgraphInput, SubgraphOutput
+from nodegraph.node import Advanced, Range
 from nodegraph.spec import ANY, Input, NodeSpec, Output
 
 MAX_NESTING = 32
 MAX_LAID_OPEN = 100_000
 """Nodes in a graph with all subgraphs laid open. A file of a few lines could ask for billions."""
+REPEAT, EACH = "repeat", "one_by_one"
+LOOP_INPUTS = (
+    Input(
+        REPEAT,
+        "int",
+        "How many times to run what is inside. A result goes back into the input of the same name; each other result becomes a list of what all passes made.",
+        1,
+        markers=(Range(1, 10_000), Advanced()),
+    ),
+    Input(
+        EACH,
+        "bool",
+        "Run all of it for one item of a list before the next item is begun: the first picture is saved before the second is loaded.",
+        False,
+        markers=(Advanced(),),
+    ),
+)
+"""What every instance offers besides its promoted inputs, unless one of those has the name."""
 
 
 def spec_of(name: str, graph: Graph, specs: Mapping[str, NodeSpec]) -> NodeSpec:
@@ -66,10 +86,27 @@ class _Reader:
             category="subgraph",
             summary=definition.help.partition("\n")[0],
             help=definition.help.partition("\n")[2].strip(),
-            inputs=tuple(_promoted(item, definition, inner) for item in definition.inputs),
+            inputs=(
+                *(_promoted(item, definition, inner) for item in definition.inputs),
+                *(item for item in LOOP_INPUTS if item.name in _offered(definition)),
+            ),
             outputs=tuple(outputs),
             sink=any(spec is not None and spec.sink for spec in inner.values()),
         )
+
+
+def _offered(definition: Subgraph) -> set[str]:
+    return {REPEAT, EACH} - {item.name for item in definition.inputs}
+
+
+def _is_loop(node: Node, values: Mapping[str, object], definition: Subgraph, inner: Graph, promoted: frozenset[tuple[str, str]]) -> bool:
+    """Whether an instance runs more than once, so that it must stay whole; how often may be known only while it runs."""
+    offered = _offered(definition)
+    return (
+        (REPEAT in offered and (values.get(REPEAT, 1) != 1 or (node.id, REPEAT) in promoted))
+        or (EACH in offered and (values.get(EACH) is True or (node.id, EACH) in promoted))
+        or any(link.input in offered for link in inner.incoming.get(node.id, ()))
+    )
 
 
 def _of(node_id: str, variable: str) -> str:
@@ -101,7 +138,7 @@ def laid_open(graph: Graph, specs: Mapping[str, NodeSpec] | None = None) -> tupl
 
     A link to a promoted input takes the place of one inside; where the specs say that an input takes many, it comes before them.
     A missing definition or one that holds itself is left as an unknown node and reported. A bypassed instance stays
-    as it is: what passes it by is known only with its spec.
+    as it is: what passes it by is known only with its spec. So does one that runs more than once (`loops`).
     """
     if not any(node.subgraph is not None for node in graph.nodes.values()):
         return graph, []
@@ -113,9 +150,10 @@ def laid_open(graph: Graph, specs: Mapping[str, NodeSpec] | None = None) -> tupl
     rank: dict[tuple[str, str], int] = {}
     exits: dict[tuple[str, str], tuple[str, str]] = {}
     opened: set[str] = set()
-    waiting: list[tuple[str, Graph, tuple[str, ...], Mode, Mapping[str, Mapping[str, object]]]] = [("", graph, (), "on", {})]
+    waiting: list[tuple[str, Graph, tuple[str, ...], Mode, Mapping[str, Mapping[str, object]], frozenset[tuple[str, str]]]]
+    waiting = [("", graph, (), "on", {}, frozenset())]
     while waiting:
-        prefix, inner, inside, mode, overrides = waiting.pop()
+        prefix, inner, inside, mode, overrides, fed = waiting.pop()
         for node in inner.nodes.values():
             path = prefix + node.id
             own = overrides.get(node.id)
@@ -131,6 +169,9 @@ def laid_open(graph: Graph, specs: Mapping[str, NodeSpec] | None = None) -> tupl
                 problems.append(Problem(f"The subgraph '{name}' {words}.", path, kind="unknown-node"))
                 nodes[path] = replace(node, id=path)
                 continue
+            if _is_loop(node, values, definition, inner, fed):
+                nodes[path] = _standing(node, path, values, effective)
+                continue
             total += len(definition.graph.nodes)
             if total > MAX_LAID_OPEN:
                 words = f"The subgraphs of this graph hold more than {MAX_LAID_OPEN:,} nodes in all. Use fewer of them inside each other."
@@ -145,7 +186,8 @@ def laid_open(graph: Graph, specs: Mapping[str, NodeSpec] | None = None) -> tupl
                         promoted.setdefault(target, {})[name_] = values[item.name]
             for out in definition.outputs:
                 exits[path, out.name] = (f"{path}/{out.node}", out.output)
-            waiting.append((f"{path}/", definition.graph, (*inside, name), effective, promoted))
+            ends = frozenset(end for item in definition.inputs for end in item.targets)
+            waiting.append((f"{path}/", definition.graph, (*inside, name), effective, promoted, ends))
         for target, links in inner.incoming.items():
             incoming.setdefault(prefix + target, []).extend(
                 Link(prefix + link.source, link.output, prefix + link.target, link.input) for link in links
@@ -169,7 +211,7 @@ def laid_open(graph: Graph, specs: Mapping[str, NodeSpec] | None = None) -> tupl
     for links_in in incoming.values():
         for link in sorted(links_in, key=lambda link: rank.get((link.target, link.input), 0)):
             source, output = way_out(link.source, link.output)
-            if source not in nodes:
+            if source not in nodes and not source.startswith(GIVEN):
                 continue  # an output that the definition no longer has
             for target, name in ways_in(link.target, link.input):
                 if target in nodes:
@@ -193,6 +235,26 @@ def _takes_many(node: Node, name: str, graph: Graph, specs: Mapping[str, NodeSpe
     spec = node_spec(node, graph, specs)
     item = spec.by_name.get(name) if spec else None
     return item is not None and item.many
+
+
+def names_of(graph: Graph, specs: Mapping[str, NodeSpec]) -> Callable[[str], str]:
+    """What the artist calls a node, by its id; ids inside subgraphs are paths."""
+
+    def name(node_id: str) -> str:
+        inner, rest = graph, node_id
+        while rest not in inner.nodes:
+            first, _, rest = rest.partition("/")
+            outer = inner.nodes.get(first)
+            definition = graph.subgraphs.get(outer.subgraph or "") if outer else None
+            if definition is None:
+                return node_id
+            inner = definition.graph
+        node = inner.nodes[rest]
+        spec = specs.get(node.type)
+        definition = graph.subgraphs.get(node.subgraph or "")
+        return node.title or (spec.title if spec else definition.title if definition else "") or node.id
+
+    return name
 
 
 def gathered(graph: Graph, ids: Iterable[str], name: str, specs: Mapping[str, NodeSpec]) -> tuple[Graph, str]:

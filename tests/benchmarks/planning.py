@@ -18,8 +18,9 @@ from nodegraph.folders import Folders
 from nodegraph.graph import Graph, Link, Node, Subgraph, SubgraphInput, SubgraphOutput, difference
 from nodegraph.graphfile import dumps, parse, write
 from nodegraph.node import node
-from nodegraph.plan import _prepared, _recent, make_plan
+from nodegraph.plan import _recent, make_plan
 from nodegraph.registry import Registry
+from nodegraph.steps import _prepared
 from nodegraph.subgraphs import laid_open
 
 

@@ -11,7 +11,8 @@ from test_subgraphs import wired
 from nodegraph.errors import GraphProblems
 from nodegraph.graph import Graph, Link, Node, Subgraph, SubgraphInput, SubgraphOutput
 from nodegraph.node import node, renamed
-from nodegraph.plan import Source, check, make_plan
+from nodegraph.plan import check, make_plan
+from nodegraph.steps import Source
 
 
 def problems(graph, registry, base=None):
