@@ -190,6 +190,7 @@ class Finished:
     """A node is ready. cached: its result was known. resumed_from: the step from which an earlier run was taken up.
 
     about: what its outputs are, in words, by name ("Image 512 × 512"), as far as they can tell.
+    curves: outputs that are numbers one after the other (a noise schedule), to be drawn; by name.
     """
 
     job: str
@@ -198,6 +199,7 @@ class Finished:
     seconds: float = 0.0
     resumed_from: float | None = None
     about: Mapping[str, str] = field(default_factory=dict)
+    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,7 +440,9 @@ def _check_for(hint: Any) -> _Check:
         return lambda value, _: (value if type(value) is str and value in words else _WRONG, 0)
     if typing.get_origin(hint) is tuple:  # always tuple[str, ...]
         return lambda value, _: (tuple(value) if type(value) is list and all(type(part) is str for part in value) else _WRONG, 0)
-    if typing.get_origin(hint) is Mapping:  # always Mapping[str, str]
+    if hint == Mapping[str, tuple[float, ...]]:
+        return _curves
+    if typing.get_origin(hint) is Mapping:  # else always Mapping[str, str]
         return lambda value, _: (value if type(value) is dict and all(type(part) is str for part in value.values()) else _WRONG, 0)
     if typing.get_origin(hint) is types.UnionType:  # always X | None
         inner = _check_for(next(t for t in typing.get_args(hint) if t is not types.NoneType))
@@ -450,6 +454,13 @@ def _number(value: Any, _: bytes) -> tuple[Any, int]:
     if type(value) not in (int, float) or not abs(value) < 1e308:
         return _WRONG, 0
     return float(value), 0
+
+
+def _curves(value: Any, payload: bytes) -> tuple[Any, int]:
+    if type(value) is not dict or not all(type(part) is list for part in value.values()):
+        return _WRONG, 0
+    found = {name: tuple(_number(number, payload)[0] for number in part) for name, part in value.items()}
+    return (_WRONG if any(_WRONG in part for part in found.values()) else found), 0
 
 
 def _frame(value: Any, payload: bytes) -> tuple[Any, int]:

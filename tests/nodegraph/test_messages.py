@@ -31,6 +31,7 @@ BY_TYPE = {
     Frame: frames(),
     tuple[str, ...]: st.lists(TEXT, max_size=3).map(tuple),
     Mapping[str, str]: st.dictionaries(TEXT, TEXT, max_size=3),
+    Mapping[str, tuple[float, ...]]: st.dictionaries(TEXT, st.lists(st.floats(-1e6, 1e6), max_size=4).map(tuple), max_size=3),
     float | None: st.none() | st.floats(-1e6, 1e6),
     Frame | None: st.none() | frames(),
 }

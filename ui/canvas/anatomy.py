@@ -10,7 +10,7 @@ from typing import Any, Literal
 from nodegraph.graph import REROUTE, Node
 from nodegraph.spec import Input, NodeSpec
 from ui.canvas.paint import wrapped
-from ui.canvas.values import Kind, in_words, kind_of, shown_value
+from ui.canvas.values import Kind, in_words, is_wide, kind_of, shown_value, step_of
 
 HEADER = 28.0
 PORT_ROW = 22.0
@@ -19,6 +19,7 @@ GAP = 4.0
 PAD = 8.0
 LINE = 16.0
 WIDTH, WIDTH_WIDE, WIDTH_MIN, WIDTH_MAX = 216.0, 264.0, 144.0, 640.0
+CURVE = 56.0
 TEXT_LINES_MAX = 12
 PREVIEW_MIN = 56.0
 DOT = 24.0  # a reroute's box
@@ -69,6 +70,7 @@ class Anatomy:
     ports: list[Port] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     preview: tuple[float, float, float, float] | None = None
+    curve: tuple[float, float, float, float] | None = None  # of a noise schedule
     folded: bool = False
     is_dot: bool = False
     by_key: dict[tuple[str, str], Port] = field(default_factory=dict)
@@ -91,6 +93,7 @@ class Plan:
     controls: list[tuple[Input, str, Kind]]  # values: input, label, kind
     advanced: frozenset[str]
     preview: Literal["no", "small", "large"]
+    curve: bool
     width: float
 
 
@@ -110,6 +113,7 @@ def plan_of(spec: NodeSpec) -> Plan:
             [(item, in_words(item.name, first=True), kind_of(item)) for item in spec.inputs if not item.is_port],
             frozenset(item.name for item in spec.inputs if item.is_advanced),
             wants_preview(spec),
+            any(output.type == "Sigmas" for output in spec.outputs),
             natural_width(spec),
         )
     return found
@@ -174,6 +178,9 @@ def measure(
         _add(made, Port(output.name, in_words(output.name), type_name, "out", width, y, output.name in linked_outputs, many=output.many))
     rows = max(len(inputs), len(spec.outputs))
     y = top + PORT_ROW * rows + (2 if rows else 0)
+    if plan.curve:
+        made.curve = (PAD, y, width - 2 * PAD, CURVE)
+        y += CURVE + GAP
     for item, label, kind in controls:
         name = item.name
         if name in hidden:
@@ -279,9 +286,17 @@ def bar(item: Input, value: Any) -> tuple[float, float] | None:
     whole = limits.max - limits.min
     if whole <= 0:
         return 0.0, 0.0
-    at = min(max((value - limits.min) / whole, 0.0), 1.0)
-    zero = min(max(-limits.min / whole, 0.0), 1.0) if limits.min < 0 < limits.max else 0.0
+    low, high, here = float(limits.min), float(limits.max), float(value)
+    if is_wide(item):  # by orders of magnitude: on a plain scale all values in use would look alike
+        start = max(low, 0.0)
+        low, high, here = (_bent(at - start, step_of(item)) for at in (low, high, here))
+    at = min(max((here - low) / (high - low), 0.0), 1.0)
+    zero = min(max(-low / (high - low), 0.0), 1.0) if limits.min < 0 < limits.max else 0.0
     return min(zero, at), max(zero, at)
+
+
+def _bent(value: float, step: float) -> float:
+    return math.copysign(math.log1p(abs(value) / step), value)
 
 
 def title_of(node: Node, spec: NodeSpec) -> str:

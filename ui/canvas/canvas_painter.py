@@ -14,6 +14,8 @@ from ui.canvas.scene import GraphScene
 from ui.theme import Theme
 
 DOT_STEP = 24
+ROUND_MOST = 120
+"""So many blocks get round corners, which cost 4 us each; of more than that nobody sees the corners."""
 
 
 class CanvasPainter:
@@ -133,6 +135,8 @@ class CanvasPainter:
                 color = theme.mix("state.live", "surface.canvas", 0.5)
             elif look.run.state == "failed":
                 color = theme.mix("state.bad", "surface.canvas", 0.5)
+            elif look.missing:
+                color = theme.mix("state.missing", "surface.canvas", 0.3)
             else:
                 share = 0.34 * look.opacity if theme.is_dark else 0.45 * look.opacity
                 color = theme.mix(look.color or theme.category_token(look.category), "surface.canvas", share)
@@ -142,13 +146,23 @@ class CanvasPainter:
         for note in scene.notes.values():
             if note.visible:
                 blocks.setdefault(theme.mix("state.warn", "surface.canvas", 0.3).rgba(), []).append(note.rect())
+        round_ = len(items) <= ROUND_MOST
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, round_)
         for rgba, rects in blocks.items():
             painter.setBrush(themes.color_of(rgba))
-            painter.drawRects(rects)
+            if round_:
+                for rect in rects:
+                    painter.drawRoundedRect(rect, 8, 8)
+            else:
+                painter.drawRects(rects)
         if chosen:
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(theme.color("accent.base"), 2 / zoom))
-            painter.drawRects([r.adjusted(-2 / zoom, -2 / zoom, 2 / zoom, 2 / zoom) for r in chosen])
+            gap = 3 / zoom
+            for rect in chosen if round_ else ():
+                painter.drawRoundedRect(rect.adjusted(-gap, -gap, gap, gap), 8 + gap, 8 + gap)
+            if not round_:
+                painter.drawRects([r.adjusted(-gap, -gap, gap, gap) for r in chosen])
         painter.setWorldTransform(QTransform.fromTranslate(transform.dx(), transform.dy()))
         plain = zoom * 216 < 44
         for item in items:

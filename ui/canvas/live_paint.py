@@ -84,6 +84,7 @@ def paint_ticks(painter: QPainter, theme: Theme, rect: QRectF, run: RunState) ->
     clear = QColor(plate)
     clear.setAlpha(0)
     shade.setColorAt(0, clear)
+    shade.setColorAt(0.45, plate)  # words must be read over snow, too
     shade.setColorAt(1, plate)
     painter.setPen(NO_PEN)
     painter.setBrush(shade)

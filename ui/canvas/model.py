@@ -33,7 +33,8 @@ class RunState:
     preview: QImage | None = None  # the last picture that this node gave, or the live estimate
     note: str = ""  # a word for the header instead of the time, such as "from step 17"
     seed: int | None = None  # the seed that was used
-    shapes: Mapping[str, str] | None = None  # output name -> words for the chip on its links, such as "1024 × 1024"
+    shapes: Mapping[str, str] | None = None  # output name -> what came out, in words: "Image 1024 × 1024", "7.5"
+    curves: Mapping[str, tuple[float, ...]] | None = None  # output name -> its noise levels
 
 
 IDLE = RunState()

@@ -14,6 +14,7 @@ from nodegraph.graph import Node
 from nodegraph.spec import NodeSpec
 from ui import theme as themes
 from ui.canvas.anatomy import HEADER, Anatomy
+from ui.canvas.curve_paint import joined, paint_reached
 from ui.canvas.item import Item
 from ui.canvas.live_paint import error_rect, fitted_preview, paint_empty_preview, paint_error, paint_progress, paint_ticks
 from ui.canvas.model import RunState
@@ -168,7 +169,7 @@ class NodeItem(CachedItem):
         ):
             self._before, self._since = self._preview, time.monotonic()
         still = ("state", "message", "input", "place", "seconds", "note", "seed")
-        if run.state != before.state or (run.state != "running" and any(getattr(run, name) != getattr(before, name) for name in still)):
+        if run.state != before.state or run.curves != before.curves or (run.state != "running" and any(getattr(run, name) != getattr(before, name) for name in still)):
             self.update()
             self._set_bounds()
             self.changed()
@@ -231,6 +232,12 @@ class NodeItem(CachedItem):
         area = scene.area
         if look.anatomy.preview is not None and not look.anatomy.folded and area.bottom() >= self._y + look.anatomy.preview[1]:
             self._paint_preview(painter, theme, transform, scale, detail)
+        if look.anatomy.curve is not None and not look.anatomy.folded:
+            level = scene.runs.level_reached(self.node.id)
+            if level is not None:
+                painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+                values = joined(look.run.curves or {}, look.outputs)
+                paint_reached(painter, theme, snapped(*look.anatomy.curve, scale), values, level)
         if running and area.top() <= self._y + HEADER + 2:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             paint_progress(painter, theme, look.anatomy, look.run)
@@ -260,7 +267,7 @@ class NodeItem(CachedItem):
             if detail and not self._scene.zooming:
                 painter.setRenderHint(QPainter.RenderHint.Antialiasing)
                 painter.setOpacity(self.look.opacity)
-                paint_empty_preview(painter, theme, rect, self._scene.waiting_words(self.node.id))
+                paint_empty_preview(painter, theme, rect, self._scene.runs.waiting_words(self.node.id))
                 painter.setOpacity(1.0)
             return
         running = run.state == "running"
@@ -268,7 +275,7 @@ class NodeItem(CachedItem):
         if key != self._preview_key or self._preview is None:
             same = key[0] == self._preview_key[0] and self._preview is not None
             if not (same and self._scene.zooming):
-                self._preview = fitted_preview(run.preview, rect.width() * scale, rect.height() * scale, 1.0, self.look.opacity, running)
+                self._preview = fitted_preview(run.preview, rect.width(), rect.height(), scale, self.look.opacity, running)
                 self._preview_key = key
         assert self._preview is not None
         elapsed = time.monotonic() - self._since
@@ -277,7 +284,7 @@ class NodeItem(CachedItem):
             painter.setOpacity(elapsed / FADE)
             self._draw_preview(painter, transform, self._preview, rect, scale)
             painter.setOpacity(1.0)
-            self._scene.fade_again(self)
+            self._scene.runs.fade_again(self)
         else:
             self._before = None
             self._draw_preview(painter, transform, self._preview, rect, scale)
@@ -299,9 +306,10 @@ class NodeItem(CachedItem):
         made, run, ratio = self.look.anatomy, self.look.run, self._scene.ratio
         left, top, width, height = self._x * zoom, self._y * zoom, made.width * zoom, made.height * zoom
         name_room = 0.0
+        badge = run.state in ("failed", "running") and width >= 8
         if width >= 44 and height >= 14:
             name_room = 17.0
-            name = far_name(self.look.title, int(width - 8) // 8 * 8, theme.name, ratio)
+            name = far_name(self.look.title, int(width - (24 if badge else 8)) // 8 * 8, theme.name, ratio)
             painter.drawPixmap(QPointF(round(left + 4), round(top + 1)), name)
         preview = run.preview
         if preview is not None and not preview.isNull() and made.preview is not None and height - name_room > 14:
@@ -313,9 +321,10 @@ class NodeItem(CachedItem):
                     self._preview = fitted_preview(preview, target.width(), target.height(), ratio, 1.0, True)
                     self._preview_key = key
                 painter.drawPixmap(target.topLeft(), self._preview)
-        if run.state in ("failed", "running") and width >= 8:
+        if badge:
             tone, icon = ("state.bad", "circle-alert") if run.state == "failed" else ("state.live", "play")
-            painter.drawPixmap(QPointF(left + width - 18, top + 2), themes.pixmap(icon, theme.color(tone), 16, ratio))
+            place = QPointF(left + width - 18, top + min(2.0, height / 2 - 8))
+            painter.drawPixmap(place, themes.pixmap(icon, theme.color(tone), 16, ratio))
 
 
 @lru_cache(maxsize=4096)

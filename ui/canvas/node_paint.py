@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
 
 from ui import theme as themes
 from ui.canvas.anatomy import HEADER, PORT_ROW, Anatomy, Port
+from ui.canvas.curve_paint import joined, paint_curve
 from ui.canvas.model import IDLE, RunState
 from ui.canvas.paint import NO_PEN, SHADOW_MARGIN, draw_box, draw_port, draw_text, patch, scale_step, snapped, text_width
 from ui.canvas.row_paint import paint_row
@@ -34,7 +35,7 @@ class Look:
     run: RunState = field(default_factory=lambda: IDLE)
     hovered: bool = False
     hovered_row: str | None = None
-    seed: int | None = None
+    outputs: tuple[str, ...] = ()
     pack: str = ""
 
     @property
@@ -63,6 +64,8 @@ def paint_body(painter: QPainter, theme: Theme, look: Look, scale: float, detail
         for port in made.ports:
             if detail and not port.small:
                 _paint_port_label(painter, theme, made, port)
+        if made.curve is not None:
+            paint_curve(painter, theme, snapped(*made.curve, scale), joined(look.run.curves or {}, look.outputs))
         for row in made.rows:
             paint_row(painter, theme, row, made, detail, row.name == look.hovered_row, scale)
         if made.preview is not None:

@@ -91,12 +91,12 @@ class Pointing:
     # -- words
 
     def link_words(self, link: Link) -> str:
-        """What flows through a link: its type, and the size that the last run gave it."""
+        """What flows through a link: its type, and what the last run sent."""
         kind = self.scene.ports.link_type(link)
         run = self.scene.nodes[link.source].look.run if link.source in self.scene.nodes else None
-        size = run.shapes.get(link.output) if run is not None and run.shapes else None
+        sent = (run.shapes.get(link.output, "") if run is not None and run.shapes else "").replace("\n", " ")[:60]
         words = {"*": "Anything", "int": "Number", "float": "Number", "bool": "On or off", "str": "Text", "path": "File"}.get(kind, kind)
-        return f"{words} {size}" if size else words
+        return sent if sent.startswith(words) else f"{words} {sent}".strip()
 
     def cursor_for(self, pointer: Pointer, target: Target) -> Qt.CursorShape:
         if self.view.hands.space_down:

@@ -13,6 +13,8 @@ from ui.canvas.anatomy import PAD, ROW, Anatomy, Row
 from ui.canvas.paint import NO_PEN, draw_box, draw_text, snapped, text_width
 from ui.theme import Theme
 
+BAR_LEAST = 2.0  # px: a thinner bar reads as a flaw of the field's edge
+
 
 def paint_row(painter: QPainter, theme: Theme, row: Row, made: Anatomy, detail: bool, hover: bool, scale: float) -> None:
     rect = snapped(PAD, row.y, made.width - 2 * PAD, row.height, scale)
@@ -28,8 +30,11 @@ def paint_row(painter: QPainter, theme: Theme, row: Row, made: Anatomy, detail: 
     elif row.kind == "toggle":
         _paint_switch(painter, theme, row, rect)
     elif row.kind == "linked":
+        words, role = (row.value, "value") if row.value else ("linked", "small")
+        name = min(text_width(row.label), rect.width() * 0.6)
         draw_text(painter, rect.x() + 8, rect.y(), rect.width() * 0.6, ROW, row.label, theme.color("text.secondary"))
-        draw_text(painter, rect.x(), rect.y(), rect.width() - 8, ROW, "linked", theme.color("text.tertiary"), "small", "right")
+        left = rect.x() + name + 20
+        draw_text(painter, left, rect.y(), rect.right() - 8 - left, ROW, words, theme.color("text.tertiary"), role, "right")
     else:
         paint_field(painter, theme, row, rect, hover)
 
@@ -57,7 +62,7 @@ def paint_field(painter: QPainter, theme: Theme, row: Row, rect: QRectF, hover: 
     draw_box(painter, rect, fill, 4)
     if row.kind == "number" and row.share is not None:
         left, right = row.share
-        if right > left:
+        if (right - left) * width >= BAR_LEAST:
             painter.setPen(NO_PEN)
             painter.setBrush(theme.color("surface.field_fill_hover" if hover else "surface.field_fill"))
             painter.drawPath(_bar_shape(round(width, 2), rect.height(), round(left, 4), round(right, 4)).translated(x, y))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from PySide6.QtCore import QObject, QRectF, QTimer, Signal
+from PySide6.QtCore import QObject, QRectF, Signal
 from PySide6.QtGui import QTransform
 
 from nodegraph.graph import REROUTE, Change, Group, Link, Node
@@ -15,12 +14,13 @@ from ui.canvas.anatomy import HEADER
 from ui.canvas.group_item import GroupItem
 from ui.canvas.link_layer import LinkLayer
 from ui.canvas.looks import look_of
-from ui.canvas.model import IDLE, CanvasDocument, PortRef
+from ui.canvas.model import CanvasDocument, PortRef
 from ui.canvas.node_item import BodyCache, NodeItem
 from ui.canvas.note_item import NoteItem
 from ui.canvas.overlay import OverlayLayer
 from ui.canvas.places import Places
 from ui.canvas.ports import Ports
+from ui.canvas.runs_shown import RunsShown
 from ui.canvas.wires import End
 from ui.theme import Theme
 
@@ -61,18 +61,15 @@ class GraphScene(QObject):
         self.missing_files: Callable[[Node], frozenset[str]] = lambda node: NONE
         self.places = Places(self)
         self.folded_into: dict[str, str] = {}  # node or note -> the folded group that hides it
-        self._fading: set[NodeItem] = set()
         self.specs: Mapping[str, NodeSpec] = document.specs
         self.ports = Ports(document.graph, document.root, self.specs)
         self.links = LinkLayer(self)
         self.overlay = OverlayLayer(self)
-        self._clock = QTimer(self)
-        self._clock.setInterval(50)
-        self._clock.timeout.connect(self._tick)
+        self.runs = RunsShown(self)
         document.changed.connect(self.apply)
         document.scope_changed.connect(self.rebuild)
         document.selection_changed.connect(self.show_selection)
-        document.states_changed.connect(self.show_states)
+        document.states_changed.connect(self.runs.show)
         self.rebuild()
 
     # -- mirroring
@@ -96,7 +93,7 @@ class GraphScene(QObject):
             self._show_node(node)
         self.links.add(graph.links)
         self.show_selection()
-        self._watch_runs()
+        self.runs.watch()
         self.rebuilt.emit()
         self.content_changed.emit()
 
@@ -146,7 +143,7 @@ class GraphScene(QObject):
         if shifted or change.removed or change.groups:
             self.repaint_all()
         self.show_selection()
-        self._watch_runs()
+        self.runs.watch()
         self.content_changed.emit()
 
     def _shift_only(self, names: Iterable[str], nodes: Mapping[str, Node]) -> dict[str, tuple[float, float]]:
@@ -183,7 +180,6 @@ class GraphScene(QObject):
         if item is None:
             return
         self.bodies.forget(name)
-        self._fading.discard(item)
         self.places.forget(name)
         item.update()
 
@@ -236,59 +232,6 @@ class GraphScene(QObject):
         if changed:
             self.links.restyle(None if self.focus_links else changed & self.nodes.keys())
             self.content_changed.emit()
-
-    def show_states(self, ids: Iterable[str]) -> None:
-        """Run states changed; only paint follows, never a size."""
-        states = self.document.states
-        again: set[str] = set()
-        for name in ids:
-            item = self.nodes.get(name)
-            if item is None:
-                continue
-            run = states.get(name, IDLE)
-            before = item.look.run
-            if run.state != before.state or run.input != before.input or (run.seed != before.seed and run.state != "running"):
-                spec, look = look_of(self, item.node)
-                item.show_run(run)
-                item.show_node(item.node, spec, look)
-                again.add(name)
-            else:
-                item.show_run(run)
-        if again:
-            self.links.restyle(again)
-            self._watch_runs()
-            self.content_changed.emit()
-
-    def _watch_runs(self) -> None:
-        running = [name for name, item in self.nodes.items() if item.look.run.state == "running"]
-        live = [links[0] for name in running if (links := self._live_links(name))]
-        self.links.set_live(live)
-        if running and not self.theme.reduced_motion:
-            if not self._clock.isActive():
-                self._clock.start()
-        else:
-            self._clock.stop()
-
-    def _live_links(self, name: str) -> list[Link]:
-        order = {item.name: k for k, item in enumerate(self.nodes[name].spec.inputs)}
-        return sorted(self.document.graph.incoming.get(name, ()), key=lambda link: order.get(link.input, 99))
-
-    def _tick(self) -> None:
-        if self.links.live and not self.moving:
-            period = self.theme.milliseconds("pulse") / 1000
-            self.links.advance_dots(time.monotonic() % period / period)
-
-    def fade_again(self, item: NodeItem) -> None:
-        """Ask for the next frame of a cross-fade."""
-        if item not in self._fading:
-            self._fading.add(item)
-            QTimer.singleShot(33, self, self._fade)
-
-    def _fade(self) -> None:
-        items, self._fading = self._fading, set()
-        for item in items:
-            if item.anatomy.preview is not None:
-                item.update(QRectF(*item.anatomy.preview))
 
     def set_theme(self, theme: Theme) -> None:
         self.theme = theme
@@ -383,16 +326,6 @@ class GraphScene(QObject):
                 leaving[wire.kind] = None
         return list(entering), list(leaving)
 
-    def waiting_words(self, node_id: str) -> str:
-        """What an empty preview says."""
-        if self.nodes[node_id].look.run.state in ("queued", "running"):
-            links = self._live_links(node_id)
-            for link in links:
-                item = self.nodes.get(link.source)
-                if item is not None and item.look.run.state in ("queued", "running"):
-                    return f"Waiting for {item.look.title}"
-            return "Waiting" if self.nodes[node_id].look.run.state == "queued" else "Working"
-        return "No picture yet"
 
 def _same_but_place(a: Node, b: Node) -> bool:
     """Whether two states of a node look the same elsewhere. May say no to equals."""

@@ -140,16 +140,26 @@ def choice_text(value: Any) -> str:
 # Scrubbing --------------------------------------------------------------------------------------------------------
 
 
+WIDE = 500  # steps: a range of more is a guard against nonsense rather than a scale (the width of a picture, 16 to 16384)
+
+
+def is_wide(item: Input) -> bool:
+    """Whether a range has too many steps for a slider that is some 200 px wide."""
+    limits = item.range
+    return limits is not None and not limits.log and (limits.max - limits.min) / step_of(item) > WIDE
+
+
 def scrubbed(item: Input, start: float, pixels: float, width: float, factor: float = 1.0) -> float | int:
-    """The value after dragging `pixels` from `start`: the field's width runs through the range, a free number goes a step per pixel."""
+    """The value after dragging `pixels` from `start`: the field's width runs through the range. Free numbers and those of wide ranges
+    go half a step or a hundredth of `start` a pixel, whichever is more."""
     limits = item.range
     step = step_of(item)
     if limits is not None and limits.log and limits.min > 0 and start > 0:
         value = start * math.exp(math.log(limits.max / limits.min) * pixels / max(width, 1) * factor)
-    elif limits is not None and (limits.max - limits.min) / step <= 20_000:
+    elif limits is not None and not is_wide(item):
         value = start + (limits.max - limits.min) * pixels / max(width, 1) * factor
     else:
-        value = start + step * pixels * factor / 2
+        value = start + max(step / 2, abs(start) / 100) * pixels * factor
     fine = step * min(1.0, factor) if item.type == "float" else step
     return rounded(item, value, fine)
 

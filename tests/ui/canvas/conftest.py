@@ -56,6 +56,7 @@ SPECS = {
                 Input("denoiser", "Denoiser"),
                 Input("positive", "Conditioning"),
                 Input("latent", "Latent"),
+                Input("sigmas", "Sigmas", default=None, optional=True),
                 Input("sampler", "str", default="euler", choices=("euler", "heun")),
                 Input("guidance", "float", default=6.5, markers=(Range(0, 30, 0.1),)),
                 Input("seed", "int", default=7, markers=(Range(0, 2**64 - 1), Randomize())),
@@ -63,6 +64,14 @@ SPECS = {
             ),
             (Output("latent", "Latent"),),
         ),
+        spec(
+            "sampling/schedule",
+            "Schedule",
+            (Input("steps", "int", default=4, markers=(Range(1, 1000),)),),
+            (Output("sigmas", "Sigmas"),),
+        ),
+        spec("sampling/split", "Split", (Input("sigmas", "Sigmas"),), (Output("high", "Sigmas"), Output("low", "Sigmas"))),
+        spec("logic/int", "Whole number", (Input("value", "int", default=0),), (Output("value", "int"),)),
         spec(
             "latent/blur",
             "Blur latent",

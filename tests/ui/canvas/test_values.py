@@ -6,11 +6,14 @@ import pytest
 
 from nodegraph.node import Randomize, Range, Text, Unit
 from nodegraph.spec import Input
+from ui.canvas.anatomy import bar
 from ui.canvas.values import ValueProblem, calculate, choice_text, kind_of, number_text, rounded, scrubbed, seed_text, typed_number
 
 WIDTH = Input("width", "int", default=1024, markers=(Range(64, 2048, 8), Unit("px")))
 SHARE = Input("end", "float", default=0.6, markers=(Range(0, 1, 0.01), Unit("%")))
 GUIDANCE = Input("guidance", "float", default=6.5, markers=(Range(0, 30, 0.1),))
+SIZE = Input("width", "int", default=1024, markers=(Range(16, 16384, 8),))
+STEPS = Input("steps", "int", default=20, markers=(Range(1, 1000),))
 SIGMA = Input("sigma", "float", default=1.0, markers=(Range(0.01, 100, log=True),))
 
 
@@ -71,8 +74,16 @@ def test_nothing_typed_is_clamped_in_silence(text: str, words: str) -> None:
 def test_a_scrub_runs_through_the_range_in_the_field_s_width_and_stops_at_its_ends() -> None:
     assert scrubbed(GUIDANCE, 0, 100, 200) == 15.0
     assert scrubbed(GUIDANCE, 15, 10_000, 200) == 30
-    assert scrubbed(WIDTH, 1024, 3, 200) % 8 == 0
     assert scrubbed(SIGMA, 1.0, 100, 200) == pytest.approx(100.0)
+
+
+def test_a_wide_range_is_scrubbed_at_the_pace_of_the_value_and_shown_by_its_order_of_magnitude() -> None:
+    assert scrubbed(SIZE, 1024, 10, 200) == 1128  # not a twentieth of 16384
+    assert scrubbed(STEPS, 20, 8, 200) == 24
+    assert [round(bar(STEPS, value)[1], 2) for value in (1, 20, 1000)] == [0.0, 0.43, 1.0]  # type: ignore[index]
+    offset = Input("x", "int", default=0, markers=(Range(-16384, 16384),))
+    assert bar(offset, 0) == (0.5, 0.5)
+    assert bar(offset, -16384) == (0.0, 0.5)
 
 
 def test_scrubbed_values_lie_on_steps_from_the_range_s_beginning() -> None:
