@@ -63,6 +63,9 @@ class Sheet:
     def picture(self) -> np.ndarray:
         return np.full((2, 3), 7, np.uint8)
 
+    def curve(self) -> list[float]:
+        return [14.6, 0.5, 0]
+
 
 @node("test/number")
 def number(value: int = 0) -> int:
@@ -850,6 +853,10 @@ def test_a_picture_on_the_way_that_cannot_be_made_leaves_the_run_alone(registry,
 
 def test_results_say_what_they_are(registry, cache):
     assert of(run(make(s="sheet"), registry, cache)[1], Finished)[0].about == {"sheet": "Sheet of 10"}
+
+
+def test_results_that_are_a_line_of_numbers_tell_it(registry, cache):
+    assert of(run(make(s="sheet"), registry, cache)[1], Finished)[0].curves == {"sheet": (14.6, 0.5, 0.0)}
 
 
 def test_a_result_that_can_be_looked_at_is_shown_on_its_node_where_previews_are_wanted(registry):
