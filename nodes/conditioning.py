@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 
 from nodegraph.node import HEADLESS, Advanced, Context, GraphError, Randomize, Range, Text, Unit, node
 from nodes import vocabulary
-from nodes.types import Conditioning, Image, Latent, Mask, Part, TextEncoder, Vae
+from nodes.types import Conditioning, ControlUse, Image, Latent, Mask, Part, TextEncoder, Vae
 
 Percent = Annotated[float, Range(0, 1, step=0.01), Unit("%")]
 Pixels = Annotated[int, Range(0, 16384, step=8), Unit("px")]
@@ -67,11 +67,8 @@ def zero_out(conditioning: Conditioning) -> Conditioning:
 
 @node("conditioning/combine", keywords=("conditioning combine", "and"))
 def combine(conditionings: list[Conditioning]) -> Conditioning:
-    """Let several prompts count together: their pictures are mixed at every step, each where and when it counts."""
-    return Conditioning(
-        tuple(part for c in conditionings for part in c.parts),
-        tuple(dict.fromkeys(control for c in conditionings for control in c.controls)),
-    )
+    """Let several prompts count together: their pictures are mixed at every step, each where and when it counts, and held by its own controls."""
+    return Conditioning(tuple(part for c in conditionings for part in c.parts))
 
 
 @node("conditioning/concat", title="Join prompts", keywords=("conditioning concat",))
@@ -98,7 +95,11 @@ def _joined(first: Conditioning, second: Conditioning, join: Callable[[Part, Par
     other = second.parts[0]
     if first.parts[0].embeds.shape[-1] != other.embeds.shape[-1]:
         raise GraphError("These prompts come from text encoders of different model families, so they cannot be joined.", input="second")
-    return Conditioning(tuple(join(part, other) for part in first.parts), (*first.controls, *second.controls))
+    return Conditioning(tuple(replace(join(part, other), controls=_both(part, other)) for part in first.parts))
+
+
+def _both(first: Part, second: Part) -> tuple[ControlUse, ...]:
+    return tuple(dict.fromkeys((*first.controls, *second.controls)))
 
 
 @node("conditioning/area", title="Limit to area", keywords=("conditioning set area", "regional prompt"))

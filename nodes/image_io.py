@@ -67,6 +67,49 @@ def load_images_from_folder(
     """
     from nodes.pictures.files import read
 
+    paths = _pictures_in(folder, pattern, subfolders, start, limit)
+    images = []
+    for i, path in enumerate(paths):
+        ctx.progress(i, len(paths), note=path.name)
+        images.append(Image(read(path).pixels))
+    return LoadedFolder(images, [path.stem for path in paths])
+
+
+class ListedFolder(NamedTuple):
+    files: list[Path]
+    names: list[str]
+
+
+@node("image/list-folder", title="Pictures of a folder", keywords=("files", "batch", "directory", "for each", "loop", "many"))
+def pictures_of_a_folder(
+    folder: Annotated[Path, File("input", folders=True)],
+    pattern: str = "*",
+    start: Annotated[int, Range(0, 1_000_000)] = 0,
+    limit: Annotated[int, Range(1, 100_000)] = 10_000,
+    subfolders: Annotated[bool, Advanced()] = False,
+) -> ListedFolder:
+    """Name all pictures of a folder without loading them. Connect it to the file of 'Load image', for as many pictures as you like.
+
+    To finish one picture before the next is loaded, put 'Load image', 'Save image' and what stands between into a subgraph, let
+    the file come in from outside, and switch on 'One by one'. What was done already is not done again, also in a later run.
+
+    Args:
+        folder: A folder in your input folder, or any other one.
+        pattern: Which files to take: "*" is all of them, "cat*.png" those that begin with cat.
+        start: How many to leave out at the beginning.
+        limit: How many to take at most.
+        subfolders: Look into the folders inside as well.
+    """
+    paths = _pictures_in(folder, pattern, subfolders, start, limit)
+    return ListedFolder(paths, [path.stem for path in paths])
+
+
+def _pictures_in(folder: Path, pattern: str, subfolders: bool, start: int, limit: int) -> list[Path]:
+    """The pictures of a folder in the order of their names, so many from number `start` on.
+
+    Raises:
+        GraphError: There is no folder, no such picture, or the pattern is none.
+    """
     if not folder.is_dir():
         raise GraphError(f"There is no folder '{folder}'. Choose another one.", input="folder")
     try:
@@ -81,11 +124,7 @@ def load_images_from_folder(
         raise GraphError(
             f"There is no picture '{pattern}' in '{folder}' from number {start} on. Choose another folder or pattern.", input="folder"
         )
-    images = []
-    for i, path in enumerate(paths):
-        ctx.progress(i, len(paths), note=path.name)
-        images.append(Image(read(path).pixels))
-    return LoadedFolder(images, [path.stem for path in paths])
+    return paths
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -115,7 +115,10 @@ def load_vae(
 def load_controlnet(
     file: Annotated[Path, File("controlnet", WEIGHTS, folders=True)],
     kind: Annotated[
-        Literal["", "openpose", "depth", "softedge", "scribble", "canny", "lineart", "mlsd", "normal", "segment", "tile", "inpaint"], Advanced()
+        Literal[
+            "", "openpose", "depth", "softedge", "scribble", "canny", "lineart", "mlsd", "normal", "segment", "tile", "inpaint", "blur", "grey", "low quality"
+        ],
+        Advanced(),
     ] = "",
 ) -> ControlNet:
     """Open a ControlNet or T2I-Adapter, which holds a picture to the lines, depth or pose of another one.

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from nodegraph.errors import GraphError
-from nodegraph.node import HEADLESS, Advanced, Context, Lazy, Randomize, Range, Text, Unit, node
+from nodegraph.node import HEADLESS, Advanced, Context, Lazy, PassNumber, Randomize, Range, Text, Unit, node
 
 T = TypeVar("T")
 Whole = Annotated[int, Range(-(2**63), 2**64 - 1)]
@@ -345,6 +345,23 @@ def length_of_list(items: list[T]) -> int:
         items: The list.
     """
     return len(items)
+
+
+# -- subgraphs that run more than once
+
+
+@node("logic/pass", title="Number of the pass", keywords=("loop", "index", "iteration", "repeat", "counter", "for each", "while"))
+def number_of_the_pass(number: Annotated[int, PassNumber(), Range(0, 1_000_000), Advanced()] = 0) -> int:
+    """Tell which pass of a subgraph this is: 0 in the first, then 1, then 2. Put it inside the subgraph.
+
+    To repeat something, make a subgraph of it and raise its 'Repeat'. A result goes back into the input of the same name (an
+    image into 'image'), so each pass works on what the one before made; every other result becomes a list of what all passes made.
+    Add this number to a seed, and each pass gets a new one.
+
+    Args:
+        number: What to say outside of a subgraph that repeats, to try things out.
+    """
+    return number
 
 
 # -- looking

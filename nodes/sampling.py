@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from nodegraph.node import HEADLESS, Advanced, Context, GraphError, Labels, Randomize, Range, Unit, node
-from nodes.types import Conditioning, Denoiser, Latent, Part, Sigmas
+from nodes.control import opened_control
+from nodes.types import Conditioning, ControlUse, Denoiser, Latent, Part, Sigmas
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,6 +72,7 @@ def sample(
     variation: Annotated[float, Range(0, 1, step=0.01), Unit("%"), Advanced()] = 0.0,
     variation_seed: Annotated[int, Range(0, 2**64 - 1), Randomize(), Advanced()] = 0,
     soft_mask: Annotated[bool, Advanced()] = False,
+    mask_in_model: Annotated[bool, Advanced()] = False,
     ctx: Context = HEADLESS,
 ) -> Latent:
     """Paint: remove noise from a latent, step by step, towards the prompt.
@@ -93,6 +95,8 @@ def sample(
         variation: How far to move towards the variation seed: small changes of the same picture.
         variation_seed: Another seed, for variations.
         soft_mask: Grey parts of the mask are set free late, so that they change less (differential inpainting).
+        mask_in_model: Let the model see the kept part in every step, as ComfyUI does. Off mixes it in after each step, as diffusers and
+            A1111 do. On helps samplers that look several times a step.
     """
     import torch
 
@@ -106,14 +110,16 @@ def sample(
     device = choose(ctx.device)
     roles = _roles(denoiser, negative)
     count = steps if sigmas is None else len(sigmas.values) - 1
-    with _opened(denoiser, device, (first_step, count)) as family, _Controls(positive, device) as controls, torch.inference_mode():
+    said = {"cond": positive, "uncond": negative, **dict(roles)}
+    with _opened(denoiser, device, (first_step, count)) as family, ExitStack() as opened, torch.inference_mode():
         samples = _fitting(latent, family.latent)
         size = (samples.shape[-2] * family.latent.downscale, samples.shape[-1] * family.latent.downscale)
         start = None
         if variation > 0:
             start = noises.variation(samples.shape, seed, variation_seed, variation)
-        said = {"cond": positive, "uncond": negative, **dict(roles)}
-        told = {role: [] if c is None else _conds(c, family, size) for role, c in said.items()}
+        used = dict.fromkeys(use for c in said.values() if c is not None for use in c.controls)
+        controls = {use: opened.enter_context(opened_control(use, denoiser.handle, size, device)) for use in used}
+        told = {role: [] if c is None else _conds(c, family, size, controls) for role, c in said.items()}
         if denoiser.handle.variant == "unclip":
             told = {role: _with_labels(conds, told["cond"]) for role, conds in told.items()}
         if denoiser.image_prompts:
@@ -142,7 +148,7 @@ def sample(
             first=latent.first,
             mask=latent.mask,
             soft_mask=soft_mask,
-            controls=controls,
+            mask_in_model=mask_in_model,
             rule=_rule(denoiser, guidance if negative is not None else 1.0),
             prompts={role: told[role] for role, _ in roles},
             model_key=repr((denoiser.handle, denoiser.shift, *([denoiser.timesteps] if denoiser.timesteps else []))),
@@ -176,48 +182,6 @@ class _Kept:
     def save(self, key: str, state: Any) -> None:
         tensors, values = state.to_tensors()
         self.ctx.remember(key, {"values": json.dumps(values), **tensors})
-
-
-_UNION = {"openpose": 0, "depth": 1, "softedge": 2, "scribble": 2, "canny": 3, "lineart": 3, "mlsd": 3, "normal": 4, "segment": 5, "tile": 6, "inpaint": 7}
-"""Places of the kinds in ControlNet union models (Xinsir's order, as diffusers reads them)."""
-
-
-class _Controls:
-    """The controls of a conditioning with their networks loaded, for the length of a block."""
-
-    def __init__(self, conditioning: Conditioning, device: Any) -> None:
-        self.uses = conditioning.controls
-        self.device = device
-
-    def __enter__(self) -> list[Any]:
-        from contextlib import ExitStack
-
-        from nodes.diffusion.types import Control
-        from nodes.models.memory import MODELS
-
-        self._stack = ExitStack()
-        try:
-            made = []
-            for use in self.uses:
-                model = self._stack.enter_context(MODELS.use(use.model, self.device))
-                made.append(
-                    Control(
-                        model.module,
-                        use.hint,
-                        use.strength,
-                        use.span,
-                        extra={"control_type_idx": [_UNION[use.kind]]} if use.kind else {},
-                        mask=use.mask,
-                        key=repr(use.model),
-                    )
-                )
-            return made
-        except BaseException:
-            self._stack.close()
-            raise
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
 
 
 @contextmanager
@@ -261,8 +225,8 @@ def _fitting(latent: Latent, wanted: Any) -> "Tensor":
     return torch.zeros(b, wanted.channels, h * latent.downscale // wanted.downscale, w * latent.downscale // wanted.downscale)
 
 
-def _conds(conditioning: Conditioning, family: Any, size: tuple[int, int]) -> list[Any]:
-    """The parts as the numerics take them, for a picture of `size` (height, width) in pixels."""
+def _conds(conditioning: Conditioning, family: Any, size: tuple[int, int], controls: Mapping[ControlUse, Any]) -> list[Any]:
+    """The parts as the numerics take them, for a picture of `size` (height, width) in pixels; controls: those that are open."""
     from nodes.diffusion.text import with_size
     from nodes.diffusion.types import Cond
 
@@ -271,7 +235,8 @@ def _conds(conditioning: Conditioning, family: Any, size: tuple[int, int]) -> li
         extra = dict(part.extra)
         told: Mapping[str, Any] = extra.pop("sdxl", {})
         extra.pop("unclip", None)  # what its class labels were made of
-        cond = Cond(part.embeds, part.pooled, extra, _region(part, size), part.span, part.weight, part.clock)  # type: ignore[arg-type]
+        region, held = _region(part, size), tuple(controls[use] for use in part.controls)
+        cond = Cond(part.embeds, part.pooled, extra, region, part.span, part.weight, part.clock, held)  # type: ignore[arg-type]
         if "time_ids" not in extra:
             height, width = told.get("size", size)
             target = told.get("target", (0, 0))

@@ -104,6 +104,7 @@ class Part:
     """One encoded prompt, with where, when and how strongly it counts. The fields are those of `nodes.diffusion.types.Cond`.
 
     embeds: [1 or batch, tokens, width]; pooled: [1 or batch, width] or None.
+    controls: what holds the picture of this prompt.
     region: [1 or batch, 1, height, width] of any size, fitted to the picture; area: (x, y, width, height) as fractions of it.
     span: (start, end) as fractions of the noise ("noise") or of the steps ("steps"), as `clock` says.
     """
@@ -116,11 +117,17 @@ class Part:
     span: tuple[float, float] = (0.0, 1.0)
     weight: float = 1.0
     clock: str = "steps"
+    controls: tuple[ControlUse, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class ControlUse:
-    """A ControlNet or T2I-Adapter with its picture: [1 or batch, 3, height, width] in 0..1; mask [1, 1, h, w] or None."""
+    """A ControlNet or T2I-Adapter with its picture.
+
+    hint: [1 or batch, 3, height, width] in 0..1, of any size; mask: [1, 1, h, w] or None for everywhere.
+    kind: what a union model shall take the picture for: "canny", "depth" ...
+    vae: for models that see the picture as latents (SD3, FLUX).
+    """
 
     model: ControlHandle
     hint: Tensor
@@ -128,16 +135,20 @@ class ControlUse:
     span: tuple[float, float] = (0.0, 1.0)
     mask: Tensor | None = None
     kind: str = ""
-    """What a union model shall take the picture for: "canny", "depth" ..."""
+    vae: VaeHandle | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """What a prompt became: one or several parts that are mixed, and the controls that go with them."""
+    """What a prompt became: one or several parts that are mixed."""
 
     __port__ = Port("conditioning", "diamond", carries_family=True)
     parts: tuple[Part, ...]
-    controls: tuple[ControlUse, ...] = ()
+
+    @property
+    def controls(self) -> tuple[ControlUse, ...]:
+        """Those of all parts, each once."""
+        return tuple(dict.fromkeys(use for part in self.parts for use in part.controls))
 
     def changed(self, **fields: Any) -> Conditioning:
         """The same with fields of every part changed."""
@@ -256,3 +267,7 @@ class Sigmas:
 
     def describe(self) -> str:
         return f"{len(self.values) - 1} steps, σ {float(self.values[0]):.3g} to {float(self.values[-1]):.3g}"
+
+    def curve(self) -> list[float]:
+        """For the node that made it, which draws it."""
+        return [float(value) for value in self.values]

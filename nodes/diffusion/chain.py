@@ -66,28 +66,36 @@ def step_keys(
     Raises GraphError for a control without a key.
     """
     worn = getattr(family, "worn", None)
-    if any(not used.key for used in controls):
+    if any(not used.key for used in (*controls, *(used for conds in said.values() for cond in conds for used in cond.controls))):
         raise GraphError("A control does not say which model it is, so its steps cannot be stored.")
     prints, noising = Prints(), getattr(solver, "noising", family.noising)
     n = total or offset + len(solver.sigmas) - 1
     blend = None if inpaint is None else (prints.of([inpaint.image, inpaint.mask, inpaint.noise]), inpaint.soft, inpaint.blend, solver.sigmas[0])
     key = _hash("run 1", model_key, family.name, str(family.dtype), prints.of(x), offset, blend)
+
+    def steering(used: Sequence[Control], i: int, n: int, levels: tuple[float, float]) -> list[Any]:
+        return [
+            (one.key, prints.of([one.hint, one.mask, one.extra]), one.scale, one.target, one.span if one.clock == "noise" else None)
+            for one in _live(used, i, n, levels, noising)
+        ]
+
     keys = []
     for k in range(len(solver.sigmas) - 1):
         i, levels = offset + k, (solver.sigmas[k], solver.sigmas[k + 1])
         roles = sorted({role for level in levels if level > 0 for role in rule.roles(i, n, level, noising)})
         active = [
-            (role, prints.of([cond.embeds, cond.pooled, cond.extra, cond.region, cond.weight]), cond.span if cond.clock == "noise" else None)
+            (
+                role,
+                prints.of([cond.embeds, cond.pooled, cond.extra, cond.region, cond.weight]),
+                cond.span if cond.clock == "noise" else None,
+                *([steering(cond.controls, i, n, levels)] if cond.controls else []),
+            )
             for role in roles
             for cond in said.get(role, ())
             if _touches(cond.span, cond.clock, levels, noising) and (cond.clock == "noise" or prompts.counts(cond, i, n, levels[0], noising))
         ]
-        steering = [
-            (used.key, prints.of([used.hint, used.mask, used.extra]), used.scale, used.target, used.span if used.clock == "noise" else None)
-            for used in _live(controls, i, n, levels, noising)
-        ]
         weights = () if worn is None else (worn(i, n),)
-        key = _hash(key, solver.fingerprint(k), active, _rule_print(rule, roles), steering, *weights)
+        key = _hash(key, solver.fingerprint(k), active, _rule_print(rule, roles), steering(controls, i, n, levels), *weights)
         keys.append(key)
     return keys
 

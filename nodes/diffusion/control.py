@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,14 +32,14 @@ def _at(control: Control, i: int, n: int) -> Control:
 
 
 @contextmanager
-def remembered(module: nn.Module, key: Any, memo: dict[Any, Any]) -> Iterator[None]:
-    """Inside, `module` answers from `memo` what it answered for this key before: a hint is embedded once a run, not once a step."""
-    forward = module.forward
+def remembered(module: nn.Module, hint: Tensor, memo: dict[Any, Any]) -> Iterator[None]:
+    """Inside, `module` answers what it says of `hint`, for as many rows as it is given: a hint is embedded once a run, not once a step."""
+    forward, key = module.forward, (id(module), id(hint))
 
-    def once(*args: Any, **kwargs: Any) -> Any:
+    def once(given: Tensor) -> Any:
         if key not in memo:
-            memo[key] = forward(*args, **kwargs)
-        return memo[key]
+            memo[key] = (hint, forward(given)[: hint.shape[0]])  # the hint is kept, so that its id is not given to another
+        return spread(memo[key][1], given.shape[0])
 
     module.forward = once
     try:
@@ -47,21 +48,26 @@ def remembered(module: nn.Module, key: Any, memo: dict[Any, Any]) -> Iterator[No
         del module.forward  # the instance attribute; the class's own shows again
 
 
+def spread(value: Tensor, batch: int) -> Tensor:
+    """One row for the whole batch, or the rows over and over."""
+    if value.shape[0] == batch:
+        return value
+    return value.expand(batch, *value.shape[1:]) if value.shape[0] == 1 else value.repeat(batch // value.shape[0], *[1] * (value.ndim - 1))
+
+
+def hint_for(control: Control, x: Tensor, shares: int) -> Tensor:
+    """The control's picture for a whole batch of `shares` equal parts. Raises GraphError for a number of pictures that does not fit."""
+    hint = control.hint.to(device=x.device, dtype=x.dtype)
+    if hint.shape[0] != 1 and hint.shape[0] * shares != x.shape[0]:
+        raise GraphError(f"A control has {hint.shape[0]} pictures for a batch of {x.shape[0] // shares}. Give it one, or as many as the batch.")
+    return spread(hint, x.shape[0])
+
+
 def _masked(residual: Tensor, control: Control) -> Tensor:
     if control.mask is None:
         return residual
     mask = nn.functional.interpolate(control.mask.to(residual), size=residual.shape[-2:], mode="bilinear", align_corners=False)
     return residual * mask
-
-
-def _hint(control: Control, x: Tensor, shares: int) -> Tensor:
-    """The hint for a whole batch of `shares` equal parts."""
-    hint = control.hint.to(device=x.device, dtype=x.dtype)
-    if hint.shape[0] == 1:
-        return hint.expand(x.shape[0], -1, -1, -1)
-    if hint.shape[0] * shares != x.shape[0]:
-        raise GraphError(f"A control has {hint.shape[0]} pictures for a batch of {x.shape[0] // shares}. Give it one, or as many as the batch.")
-    return hint.repeat(shares, 1, 1, 1)
 
 
 def _check_size(control: Control, x: Tensor) -> None:
@@ -79,83 +85,62 @@ def residuals(x: Tensor, t: Tensor, embeds: Tensor, added: Mapping[str, Any] | N
 
     x [shares * batch, c, h, w] is the scaled network input WITHOUT extra channels; embeds [shares * batch, tokens, width].
     """
-    down: list[Tensor] | None = None
-    mid: Tensor | None = None
+    outer: list[Tensor] | None = None
     inner: list[Tensor] | None = None
-    for number, control in enumerate(step.controls):
-        if not any(_targets(control, role) for role in step.roles):
-            continue
+    for control in step.controls:
         _check_size(control, x)
         if hasattr(control.model, "adapter"):
-            inner = _summed(inner, _adapter(control, number, x, step))
+            inner = summed(inner, _adapter(control, x, step))
             continue
-        some_down, some_mid = _controlnet(control, number, x, t, embeds, added, step)
-        down, mid = _summed(down, some_down), some_mid if mid is None else mid + some_mid
+        outer = summed(outer, asked_once(control, step, partial(_controlnet, control, x, t, embeds, added, step)))
     found: dict[str, Any] = {}
-    if down is not None:
-        found |= {"down_block_additional_residuals": tuple(down), "mid_block_additional_residual": mid}
+    if outer is not None:
+        found |= {"down_block_additional_residuals": tuple(outer[:-1]), "mid_block_additional_residual": outer[-1]}
     if inner is not None:
         found["down_intrablock_additional_residuals"] = list(inner)  # the UNet empties the list
     return found
 
 
-def _targets(control: Control, role: str) -> bool:
-    return control.target == "both" or role in ("cond", "perturbed")
-
-
-def _summed(sums: list[Tensor] | None, new: list[Tensor]) -> list[Tensor]:
+def summed(sums: list[Tensor] | None, new: list[Tensor]) -> list[Tensor]:
+    """The residuals of several controls, one by one; None is none yet."""
     return new if sums is None else [a + b for a, b in zip(sums, new, strict=True)]
 
 
-def _adapter(control: Control, number: int, x: Tensor, step: StepContext) -> list[Tensor]:
+def _adapter(control: Control, x: Tensor, step: StepContext) -> list[Tensor]:
     """T2I-Adapter features: they depend on the hint alone, so they are computed once a run (Mou et al. 2023, arXiv:2302.08453)."""
-    key = ("adapter", number, id(control.model), id(control.hint))
+    hint_for(control, x, len(step.roles))  # words for a number of pictures that does not fit
+    key = (id(control.model), id(control.hint))
     if key not in step.memo:
-        step.memo[key] = control.model(control.hint.to(device=x.device, dtype=x.dtype))
-    shares = len(step.roles)
-    features = [_masked(feature * control.scale, control) for feature in step.memo[key]]
-    if control.target == "cond":
-        return [_by_role(_spread(feature, x.shape[0] // shares), control, step) for feature in features]
-    return [_spread(feature, x.shape[0]) for feature in features]
+        step.memo[key] = (control.hint, control.model(control.hint.to(device=x.device, dtype=x.dtype)))
+    return [spread(_masked(feature * control.scale, control), x.shape[0]) for feature in step.memo[key][1]]
 
 
-def _by_role(feature: Tensor, control: Control, step: StepContext) -> Tensor:
-    return torch.cat([feature if _targets(control, role) else torch.zeros_like(feature) for role in step.roles])
-
-
-def _spread(feature: Tensor, batch: int) -> Tensor:
-    return feature.expand(batch, -1, -1, -1) if feature.shape[0] == 1 else feature.repeat(batch // feature.shape[0], 1, 1, 1)
+def asked_once(control: Control, step: StepContext, make: Callable[[], list[Tensor]]) -> list[Tensor]:
+    """The residuals that `make` makes of a control, rows as in the batch; a prompt that is asked again of the same latents has the same ones."""
+    if step.now is None:
+        return make()
+    keys = [(control, id(cond)) for cond in step.conds]
+    if not all(key in step.now for key in keys):
+        made = make()
+        step.now.update(zip(keys, zip(*(residual.chunk(len(keys)) for residual in made), strict=True), strict=True))
+        return made
+    return [torch.cat(parts) for parts in zip(*(step.now[key] for key in keys), strict=True)]
 
 
 def _controlnet(
-    control: Control, number: int, x: Tensor, t: Tensor, embeds: Tensor, added: Mapping[str, Any] | None, step: StepContext
-) -> tuple[list[Tensor], Tensor]:
-    """One ControlNet (Zhang et al. 2023, arXiv:2302.05543) for the shares of the batch that it targets; the others get zeros."""
-    model, shares = control.model, len(step.roles)
-    chosen = [k for k, role in enumerate(step.roles) if _targets(control, role)]
-    part = x.shape[0] // shares
-    rows = None if len(chosen) == shares else torch.cat([torch.arange(k * part, (k + 1) * part, device=x.device) for k in chosen])
-    seen, text = (x, embeds) if rows is None else (x[rows], embeds[rows])
-    extra = None if added is None else {name: value if rows is None or not isinstance(value, Tensor) else value[rows] for name, value in added.items()}
-    hint = _hint(control, seen, len(chosen))
-    union = "control_type_idx" in control.extra
-    arguments: dict[str, Any] = {"encoder_hidden_states": text, "conditioning_scale": control.scale, "added_cond_kwargs": extra, "return_dict": False}
-    if union:  # the union model takes lists: one picture a type
+    control: Control, x: Tensor, t: Tensor, embeds: Tensor, added: Mapping[str, Any] | None, step: StepContext
+) -> list[Tensor]:
+    """Residuals of a ControlNet (Zhang et al. 2023, arXiv:2302.05543) for the levels of the UNet, that of the middle last."""
+    model: Any = control.model
+    hint = hint_for(control, x, len(step.roles))
+    arguments: dict[str, Any] = {"encoder_hidden_states": embeds, "added_cond_kwargs": added, "return_dict": False}
+    if "control_type_idx" in control.extra:  # the union model takes lists: one picture a type
         kinds = list(control.extra["control_type_idx"])
-        kind_row = torch.zeros(seen.shape[0], model.config.num_control_type, device=x.device, dtype=x.dtype)
+        kind_row = torch.zeros(x.shape[0], model.config.num_control_type, device=x.device, dtype=x.dtype)
         kind_row[:, kinds] = 1
         arguments |= {"controlnet_cond": [hint], "control_type": kind_row, "control_type_idx": kinds, "conditioning_scale": [control.scale]}
     else:
-        arguments["controlnet_cond"] = hint
-    with remembered(model.controlnet_cond_embedding, ("hint", number, id(model), id(control.hint), len(chosen)), step.memo):
-        down, mid = model(seen, t, **arguments)
-    down, mid = [_masked(r, control) for r in down], _masked(mid, control)
-    if rows is None:
-        return down, mid
-    return [_placed(r, rows, x.shape[0]) for r in down], _placed(mid, rows, x.shape[0])
-
-
-def _placed(residual: Tensor, rows: Tensor, batch: int) -> Tensor:
-    whole = residual.new_zeros(batch, *residual.shape[1:])
-    whole[rows] = residual
-    return whole
+        arguments |= {"controlnet_cond": hint, "conditioning_scale": control.scale}
+    with remembered(model.controlnet_cond_embedding, control.hint, step.memo):
+        down, mid = model(x, t, **arguments)
+    return [_masked(residual, control) for residual in (*down, mid)]

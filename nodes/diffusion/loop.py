@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from nodegraph.errors import GraphError
-from nodes.diffusion import control
 from nodes.diffusion import inpaint as inpainting
 from nodes.diffusion.guidance import Cfg, Memory, Moment, Rule
 from nodes.diffusion.prompts import Job, jobs, join, mixed
@@ -63,12 +62,13 @@ class Denoiser:
     def _parts(self, seen: Tensor, t: Tensor, sigma: float) -> dict[str, Tensor]:
         """One prediction a role, each mixed from the prompts that count in this step."""
         roles = self.rule.roles(self.i, self.n, sigma, self.noising)
-        wanted = jobs(self.prompts, roles, self.i, self.n, sigma, self.noising)
-        active = control.live(self.controls, self.i, self.n, sigma, self.noising)
+        wanted = jobs(self.prompts, roles, self.i, self.n, sigma, self.noising, self.controls)
         predictions: dict[int, Tensor] = {}
-        for group in self._groups(wanted, seen):
+        now: dict[Any, Any] | None = {} if "perturbed" in roles else None
+        for group in self._groups(wanted):
             merged = join(group, seen, self.memo, self.family.dtype)
-            step = StepContext(self.i, self.n, sigma, tuple(job.role for job in group), active, self.rule.perturb(group[0].role), self.memo)
+            first, named, conds = group[0], tuple(job.role for job in group), tuple(job.cond for job in group)
+            step = StepContext(self.i, self.n, sigma, named, conds, first.controls, self.rule.perturb(first.role), self.memo, now)
             batch = torch.cat([seen] * len(group)) if len(group) > 1 else seen
             predicted = self.family.predict(batch.to(self.family.dtype), t, merged, step).float()
             for job, part in zip(group, predicted.chunk(len(group)), strict=True):
@@ -76,12 +76,12 @@ class Denoiser:
         present = dict.fromkeys(job.role for job in wanted)
         return {role: mixed([(job, predictions[job.place]) for job in wanted if job.role == role], seen, self.memo) for role in present}
 
-    def _groups(self, wanted: Sequence[Job], seen: Tensor) -> list[list[Job]]:
-        """Jobs that may share a forward: same shapes, same disturbance, not more than _BATCH."""
+    def _groups(self, wanted: Sequence[Job]) -> list[list[Job]]:
+        """Jobs that may share a forward: same shapes, same controls, same disturbance, not more than _BATCH."""
         groups: list[list[Job]] = []
         open_groups: dict[object, list[Job]] = {}
         for job in wanted:
-            kind = (job.shape, self.rule.perturb(job.role))
+            kind = (job.shape, job.controls, self.rule.perturb(job.role))
             group = open_groups.get(kind)
             if group is None or not self.family.batched or len(group) == _BATCH:
                 group = open_groups[kind] = []

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from nodegraph.errors import GraphError
-from nodes.diffusion.types import Cond, Noising
+from nodes.diffusion import control
+from nodes.diffusion.types import Cond, Control, Noising
 
 _WANTED = {"empty": "an empty prompt", "image": "the picture without a prompt"}
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One conditioning to be evaluated in a step for a role; place: its number in the step; shape: what it must share to be batched."""
+    """One conditioning to be evaluated in a step for a role; place: its number in the step; shape: what it must share to be batched.
+
+    controls: those that act on it now; behalf: the prompts whose place and weight it takes on besides its own; () is everywhere.
+    """
 
     role: str
     cond: Cond
     place: int
     shape: tuple[object, ...]
+    controls: tuple[Control, ...] = ()
+    behalf: tuple[Cond, ...] = ()
 
 
 def counts(cond: Cond, i: int, n: int, sigma: float, noising: Noising) -> bool:
@@ -36,21 +42,59 @@ def counts(cond: Cond, i: int, n: int, sigma: float, noising: Noising) -> bool:
     return math.floor(start * n + 1e-9) <= i < (n if end >= 1 else math.floor(end * n + 1e-9))
 
 
-def jobs(prompts: Mapping[str, Sequence[Cond]], roles: Sequence[str], i: int, n: int, sigma: float, noising: Noising) -> list[Job]:
+def jobs(
+    prompts: Mapping[str, Sequence[Cond]], roles: Sequence[str], i: int, n: int, sigma: float, noising: Noising, common: Sequence[Control] = ()
+) -> list[Job]:
     """The conditionings that count in this step, by role, in the order of `roles`. Roles without one are left out.
 
+    common: controls of all prompts. Controls of a prompt act on it; a negative without controls of its own is held like the prompt: where
+    prompts are held differently, it is evaluated once for each way, and counts where they do. So guidance compares like with like.
     Raises GraphError where nothing is left of the prompt itself, or a rule asks for a conditioning that was not given.
     """
+    now = _Live(i, n, sigma, noising, tuple(common))
+    held = _ways(prompts, now)
     found: list[Job] = []
     for role in roles:
         if role in _WANTED and not prompts.get(role):
             raise GraphError(f"The guidance rule also needs {_WANTED[role]}. Give it one, or choose another rule.")
-        for cond in prompts.get(role, ()):
+        given = prompts.get(role, ())
+        has_own = role in ("cond", "perturbed") or any(cond.controls for cond in given)
+        for cond in given:
             if counts(cond, i, n, sigma, noising):
-                found.append(Job(role, cond, len(found), _shape(cond)))
+                ways = {now.controls(cond, role): ()} if has_own else held
+                found += [Job(role, cond, len(found) + k, _shape(cond), *way) for k, way in enumerate(ways.items())]
     if not any(job.role == "cond" for job in found):
         raise GraphError(f"No prompt counts in step {i + 1} of {n}. Let the prompts' start and end cover all steps.")
     return found
+
+
+@dataclass(frozen=True)
+class _Live:
+    """The controls of one step, each with the strength it has there."""
+
+    i: int
+    n: int
+    sigma: float
+    noising: Noising
+    common: tuple[Control, ...]
+    known: dict[Control, tuple[Control, ...]] = field(default_factory=dict)
+
+    def controls(self, cond: Cond, role: str) -> tuple[Control, ...]:
+        chosen = [used for used in (*self.common, *cond.controls) if used.target == "both" or role in ("cond", "perturbed")]
+        for used in chosen:
+            if used not in self.known:
+                self.known[used] = control.live((used,), self.i, self.n, self.sigma, self.noising)
+        return tuple(live for used in chosen for live in self.known[used])
+
+
+def _ways(prompts: Mapping[str, Sequence[Cond]], now: _Live) -> dict[tuple[Control, ...], tuple[Cond, ...]]:
+    """The sets of controls that hold the prompts in this step, as a negative takes them on: each with its prompts, or () for all."""
+    ways: dict[tuple[Control, ...], tuple[Cond, ...]] = {}
+    for cond in prompts.get("cond", ()):
+        if counts(cond, now.i, now.n, now.sigma, now.noising):
+            kept = now.controls(cond, "uncond")
+            ways[kept] = (*ways.get(kept, ()), cond)
+    return ways if len(ways) > 1 else dict.fromkeys(ways, ())
 
 
 def _shape(cond: Cond) -> tuple[object, ...]:
@@ -111,6 +155,8 @@ def mixed(found: Sequence[tuple[Job, Tensor]], x: Tensor, memo: dict[Any, Any]) 
     weights: Tensor | None = None
     for job, prediction in found:
         weight = _weight(job.cond, x, memo)
+        if job.behalf:
+            weight = weight * sum(_weight(cond, x, memo) for cond in job.behalf)
         total = weight * prediction if total is None else total + weight * prediction
         weights = weight if weights is None else weights + weight
     assert total is not None and weights is not None  # `found` is never empty

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nodegraph.errors import GraphError
+from nodes.diffusion.control import asked_once, hint_for, remembered, summed
 from nodes.diffusion.latents import FLUX, SD3
 from nodes.diffusion.noising import Flow, flux_shift
 from nodes.diffusion.types import Cond, Control, LatentFormat, Noising, StepContext
@@ -43,17 +46,7 @@ class Sd3Family:
         times = t.to(x.device).expand(x.shape[0])
         blocks: list[Tensor] | None = None
         for control in step.controls:
-            _check_control(control, self.name)
-            found = control.model(
-                hidden_states=x,
-                timestep=times,
-                encoder_hidden_states=cond.embeds,
-                pooled_projections=cond.pooled,
-                controlnet_cond=_hint(control, x),
-                conditioning_scale=control.scale,
-                return_dict=False,
-            )[0]
-            blocks = list(found) if blocks is None else [a + b for a, b in zip(blocks, found, strict=True)]
+            blocks = summed(blocks, asked_once(control, step, partial(self._control, control, x, times, cond.embeds, cond.pooled, step)))
         skipped = {"skip_layers": [int(layer) for layer in step.perturb]} if step.perturb else {}
         predicted: Tensor = self.transformer(
             hidden_states=x,
@@ -65,6 +58,24 @@ class Sd3Family:
             **skipped,
         )[0]
         return predicted
+
+    def _control(self, control: Control, x: Tensor, times: Tensor, embeds: Tensor, pooled: Tensor, step: StepContext) -> list[Tensor]:
+        """Residuals of an SD3ControlNetModel for the blocks of the transformer."""
+        model: Any = control.model
+        has_text = model.config.joint_attention_dim is not None  # the large ones of SD 3.5 see no text, and the transformer's own patches
+        with remembered(model.pos_embed_input, control.hint, step.memo):
+            found = model(
+                hidden_states=x if model.config.use_pos_embed else self.transformer.pos_embed(x),  # type: ignore[operator]
+                timestep=times,
+                encoder_hidden_states=embeds if has_text else None,
+                pooled_projections=torch.zeros_like(pooled) if model.config.force_zeros_for_pooled_projection else pooled,
+                controlnet_cond=hint_for(control, x, len(step.roles)),
+                conditioning_scale=control.scale,
+                return_dict=False,
+            )[0]
+        patch, blocks = model.config.patch_size, len(self.transformer.transformer_blocks)  # type: ignore[arg-type]
+        found = _masked(found, control, x.shape[-2] // patch, x.shape[-1] // patch)
+        return [found[int(k * len(found) / blocks)] for k in range(blocks)]
 
 
 def pack(latent: Tensor) -> Tensor:
@@ -137,18 +148,17 @@ class FluxFamily:
             "pooled_projections": cond.pooled,
             "encoder_hidden_states": cond.embeds,
             "txt_ids": step.memo["flux text places", cond.embeds.shape[1]],
-            "img_ids": ids,
             "return_dict": False,
         }
-        if "image_embeds" in cond.extra:
-            shared["joint_attention_kwargs"] = {"ip_adapter_image_embeds": cond.extra["image_embeds"]}
         strength = torch.full([batch], float(cond.extra.get("guidance", 3.5)), device=x.device, dtype=x.dtype)
         found: dict[str, Any] = {}
         for control in step.controls:
-            _check_control(control, self.name)
-            self._control(control, tokens, strength, shared, found, step)
+            new = self._control(control, x, tokens.shape[1], strength, {**shared, "img_ids": ids[:own]}, step)
+            found = {name: summed(found.get(name), some) for name, some in new.items()}
+        if "image_embeds" in cond.extra:
+            shared["joint_attention_kwargs"] = {"ip_adapter_image_embeds": cond.extra["image_embeds"]}
         with model.cache_context(step.roles[0]) if hasattr(model, "cache_context") else nullcontext():
-            predicted = model(hidden_states=tokens, guidance=strength if model.config.guidance_embeds else None, **shared, **found)[0]
+            predicted = model(hidden_states=tokens, img_ids=ids, guidance=strength if model.config.guidance_embeds else None, **shared, **found)[0]
         return unpack(predicted[:, :own], height, width)
 
     def _places(self, x: Tensor, cond: Cond, step: StepContext) -> Tensor:
@@ -161,31 +171,47 @@ class FluxFamily:
         step.memo.setdefault(("flux text places", tokens), torch.zeros(tokens, 3).to(x))
         return step.memo[key]
 
-    def _control(self, control: Control, tokens: Tensor, strength: Tensor, shared: dict[str, Any], found: dict[str, Any], step: StepContext) -> None:
+    def _control(self, control: Control, x: Tensor, length: int, strength: Tensor, shared: dict[str, Any], step: StepContext) -> dict[str, Any]:
+        """Residuals of a FluxControlNetModel, by the names under which the transformer takes them; 0 for tokens that are no part of `x`."""
         model: Any = control.model
-        key = ("flux hint", id(control.hint))
-        if key not in step.memo:
-            hint = control.hint.to(tokens)
-            step.memo[key] = hint if model.input_hint_block is not None else pack(hint)
-        blocks, singles = model(
-            hidden_states=tokens,
-            controlnet_cond=step.memo[key],
-            conditioning_scale=control.scale,
-            guidance=strength if model.config.guidance_embeds else None,
-            **shared,
-            **control.extra,
+        hint = hint_for(control, x, len(step.roles))
+        is_pixels = model.input_hint_block is not None
+        with remembered(model.input_hint_block if is_pixels else model.controlnet_x_embedder, control.hint, step.memo):
+            sums = model(
+                hidden_states=pack(x),
+                controlnet_cond=hint if is_pixels else pack(hint),
+                conditioning_scale=control.scale,
+                guidance=strength if model.config.guidance_embeds else None,
+                **shared,
+                **{name: torch.full([x.shape[0], 1], value, device=x.device) for name, value in control.extra.items()},
+            )
+        rows, columns, own = x.shape[-2] // 2, x.shape[-1] // 2, self.transformer
+        named = (
+            ("controlnet_block_samples", sums[0], len(own.transformer_blocks), not is_pixels),  # type: ignore[arg-type]
+            ("controlnet_single_block_samples", sums[1], len(own.single_transformer_blocks), False),  # type: ignore[arg-type]
         )
-        for name, new in (("controlnet_block_samples", blocks), ("controlnet_single_block_samples", singles)):
-            before = found.get(name)
-            found[name] = new if before is None or new is None else [a + b for a, b in zip(before, new, strict=True)]
+        return {
+            name: _for_blocks([_filled(one, length) for one in _masked(some, control, rows, columns)], blocks, repeats)
+            for name, some, blocks, repeats in named
+            if some
+        }
 
 
-def _check_control(control: Control, family: str) -> None:
-    """Raise GraphError for what the ControlNets of transformers cannot do, rather than leave it out."""
-    if control.mask is not None or control.target != "both":
-        raise GraphError(f"A control of {family} acts on the whole picture and on both prompts. Take its mask off, and let it act on both.")
+def _masked(residuals: Sequence[Tensor], control: Control, rows: int, columns: int) -> list[Tensor]:
+    """Residuals [batch, rows * columns, width] where the control's mask says that it counts."""
+    if control.mask is None:
+        return list(residuals)
+    mask = nn.functional.interpolate(control.mask.to(residuals[0]), size=(rows, columns), mode="bilinear", align_corners=False, antialias=True)
+    return [residual * mask.flatten(2).transpose(1, 2) for residual in residuals]
 
 
-def _hint(control: Control, x: Tensor) -> Tensor:
-    hint = control.hint.to(x)
-    return hint.expand(x.shape[0], -1, -1, -1) if hint.shape[0] == 1 else hint.repeat(x.shape[0] // hint.shape[0], 1, 1, 1)
+def _for_blocks(residuals: list[Tensor], blocks: int, repeats: bool) -> list[Tensor]:
+    """One residual for each of the transformer's blocks, as diffusers deals out those of a smaller ControlNet, so that controls of any depth add up."""
+    every = math.ceil(blocks / len(residuals))
+    return [residuals[k % len(residuals) if repeats else k // every] for k in range(blocks)]
+
+
+def _filled(residual: Tensor, length: int) -> Tensor:
+    missing = length - residual.shape[1]
+    return nn.functional.pad(residual, (0, 0, 0, missing)) if missing else residual
+

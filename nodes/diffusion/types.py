@@ -42,6 +42,7 @@ class Cond:
     region: [1 or batch, 1, h, w] weight of each place, 0..1, fitted to the latents; None is everywhere.
     span: when it counts (see Span), counted by `clock`.
     weight: share against other conditionings at the same place, > 0.
+    controls: ControlNets and T2I-Adapters that hold the picture of this prompt alone.
     """
 
     embeds: Tensor
@@ -51,9 +52,10 @@ class Cond:
     span: Span = (0.0, 1.0)
     weight: float = 1.0
     clock: Clock = "steps"
+    controls: tuple[Control, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Control:
     """One ControlNet or T2I-Adapter with its picture.
 
@@ -138,18 +140,22 @@ class StepContext:
     """What a family may know of the step besides latents, time and conditioning.
 
     roles: one name per equal share of the batch, in order ("uncond", "cond", "image", "perturbed").
-    controls: those that count in this step, their scale already that of the step.
+    conds: the prompt of each share.
+    controls: those that act on the whole batch in this step, their scale already that of the step.
     perturb: layers whose attention is to be disturbed for this call (PAG, skip-layer guidance); () is none.
     memo: kept for the whole run: a family puts here what it needs to compute once (hint embeddings).
+    now: kept while the network is asked for the same latents; None where nothing of it is asked twice.
     """
 
     i: int
     n: int
     sigma: float
     roles: tuple[str, ...] = ("cond",)
+    conds: tuple[Cond, ...] = ()
     controls: tuple[Control, ...] = ()
     perturb: tuple[str, ...] = ()
     memo: dict[Any, Any] = field(default_factory=dict)
+    now: dict[Any, Any] | None = None
 
 
 @runtime_checkable

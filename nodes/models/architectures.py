@@ -243,6 +243,52 @@ def sd3(header: Header) -> Config:
     }
 
 
+def flux1_control(header: Header) -> Config:
+    """FluxControlNetModel, from diffusers' names."""
+    inner = header.dim("x_embedder.weight", 0)
+    block = "transformer_blocks" if "transformer_blocks.0.attn.norm_q.weight" in header else "single_transformer_blocks"
+    head = header.dim(f"{block}.0.attn.norm_q.weight", 0)
+    return {
+        "patch_size": 1,
+        "in_channels": header.dim("x_embedder.weight", 1),
+        "num_layers": count(header, "transformer_blocks."),
+        "num_single_layers": count(header, "single_transformer_blocks."),
+        "attention_head_dim": head,
+        "num_attention_heads": inner // max(head, 1),
+        "joint_attention_dim": header.dim("context_embedder.weight", 1),
+        "pooled_projection_dim": header.dim("time_text_embed.text_embedder.linear_1.weight", 1),
+        "guidance_embeds": "time_text_embed.guidance_embedder.linear_1.weight" in header,
+        "axes_dims_rope": {128: [16, 56, 56]}.get(head) or [head // 8, head * 7 // 16, head * 7 // 16],
+        "num_mode": header.dim("controlnet_mode_embedder.weight", 0) or None,
+        "conditioning_embedding_channels": header.dim("input_hint_block.conv_out.weight", 0) or None,
+    }
+
+
+def sd3_control(header: Header) -> Config:
+    """SD3ControlNetModel, from diffusers' names. Those that see no text are Stability's of SD 3.5, which see the pooled text instead."""
+    inner, channels, patch, _ = header.shape("pos_embed_input.proj.weight")
+    layers, norm = count(header, "transformer_blocks."), header.dim("transformer_blocks.0.attn.norm_q.weight", 0)
+    has_text, own = "context_embedder.weight" in header, header.dim("pos_embed.proj.weight", 1)
+    return {
+        "sample_size": 128,
+        "patch_size": patch,
+        "in_channels": own or channels,
+        "out_channels": own or channels,
+        "extra_conditioning_channels": channels - own if own else 0,
+        "num_layers": layers,
+        "attention_head_dim": norm or 64,
+        "num_attention_heads": inner // (norm or 64),
+        "joint_attention_dim": header.dim("context_embedder.weight", 1) or None,
+        "caption_projection_dim": header.dim("context_embedder.weight", 0) or inner,
+        "pooled_projection_dim": header.dim("time_text_embed.text_embedder.linear_1.weight", 1),
+        "pos_embed_max_size": round(header.dim("pos_embed.pos_embed", 1) ** 0.5) or 96,
+        "use_pos_embed": bool(own),
+        "dual_attention_layers": [i for i in range(layers) if f"transformer_blocks.{i}.attn2.to_q.weight" in header],
+        "qk_norm": "rms_norm" if norm else None,
+        "force_zeros_for_pooled_projection": has_text,
+    }
+
+
 def _foreign(header: Header) -> GraphError:
     name = header.path.rpartition("/")[2]
     return GraphError(f"'{name}' has the names of a known model, but its parts do not fit together. It may be a variant not known here.")

@@ -88,7 +88,7 @@ def controlnet(header: Header) -> Report | None:
         kind = "controlnet-union" if "task_embedding" in header else "controlnet"
         return replace(control_report(family, "diffusers", "", kind), context=_text_width(header))
     if "controlnet_x_embedder.weight" in header:
-        return control_report("flux1", "diffusers", "")
+        return control_report("flux1", "diffusers", "", "controlnet-union" if "controlnet_mode_embedder.weight" in header else "controlnet")
     if "pos_embed_input.proj.weight" in header and "controlnet_blocks.0.weight" in header:
         return control_report("sd3", "diffusers", "")
     return None
@@ -101,7 +101,7 @@ def _text_width(header: Header) -> int:
 
 def control_report(family: str, layout: str, prefix: str, variant: str = "controlnet") -> Report:
     """The report on a ControlNet."""
-    words = f"a ControlNet for {FAMILY_NAMES[family]}"
+    words = f"a {'union ControlNet' if variant.endswith('union') else 'ControlNet'} for {FAMILY_NAMES[family]}"
     return Report("controlnet", family, variant, layout=layout, parts=(("controlnet", prefix),), words=words)
 
 

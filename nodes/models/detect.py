@@ -107,7 +107,7 @@ def inspect_component(folder: Path) -> Report:
         families = {"FluxControlNetModel": "flux1", "SD3ControlNetModel": "sd3", "ControlNetUnionModel": "sdxl"}
         family = families.get(name) or _unet_config(config).family
         return replace(
-            control_report(family, "diffusers", "", "controlnet-union" if "Union" in name else "controlnet"),
+            control_report(family, "diffusers", "", "controlnet-union" if "Union" in name or config.get("num_mode") else "controlnet"),
             context=int(config.get("cross_attention_dim") or 0),
         )
     if name == "T2IAdapter":

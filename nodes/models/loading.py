@@ -265,11 +265,10 @@ def control(handle: ControlHandle, dtype: torch.dtype) -> nn.Module:
     if report.layout == "ldm":
         config = architectures.controlnet(header)
         return build("ControlNetModel", config, weights.unet(state, config, is_controlnet=True), dtype, source.name)
-    config = _config_beside(source)
-    if not config and report.family not in ("sd1", "sd2", "sdxl"):
-        raise GraphError(f"'{source.name}' needs the config.json of its folder beside it.")
-    config = config or architectures.controlnet(header)
-    fallback = "ControlNetUnionModel" if handle.kind == "controlnet-union" else "ControlNetModel"
+    infer = {"flux1": architectures.flux1_control, "sd3": architectures.sd3_control}.get(report.family, architectures.controlnet)
+    config = _config_beside(source) or infer(header)
+    fallback = {"flux1": "FluxControlNetModel", "sd3": "SD3ControlNetModel"}.get(report.family)
+    fallback = fallback or ("ControlNetUnionModel" if handle.kind == "controlnet-union" else "ControlNetModel")
     return build(str(config.get("_class_name", fallback)), config, state, dtype, source.name)
 
 

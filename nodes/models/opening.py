@@ -29,6 +29,7 @@ from nodes.models.handles import (
     with_adapter,
     with_patch,
 )
+from nodes.models.header import read_header
 from nodes.models.report import FAMILY_NAMES, Report
 
 
@@ -183,6 +184,16 @@ def open_control(path: Path | str) -> ControlHandle:
     layout: Layout = "folder" if path.is_dir() else "file"
     part = "adapter" if report.kind == "t2i-adapter" else "controlnet"
     return ControlHandle(Source(str(path), layout, part, stamp(path)), report.family, report.variant)
+
+
+def control_sees_latents(handle: ControlHandle) -> bool:
+    """Whether a ControlNet looks at its picture through the VAE: those of the transformers do, but for some of FLUX."""
+    if handle.family not in ("sd3", "flux1"):
+        return False
+    path = Path(handle.source.path)
+    if path.is_dir():
+        return not read_config(path / "config.json").get("conditioning_embedding_channels")
+    return "input_hint_block.conv_in.weight" not in read_header(path)
 
 
 def open_image_encoder(path: Path | str) -> ImageEncoderHandle:

@@ -332,6 +332,7 @@ def test_a_folder_comes_in_the_order_in_which_people_count(tmp_path):
     (tmp_path / "deep").mkdir()
     as_pil(picture(4, 4)).save(tmp_path / "deep" / "c.png")
     assert load_images_from_folder(tmp_path).names == ["a", "b2", "b10"]
+    assert pictures_of_a_folder(tmp_path) == ([tmp_path / "a.png", tmp_path / "b2.png", tmp_path / "b10.png"], ["a", "b2", "b10"])
     assert load_images_from_folder(tmp_path, "b*.png", limit=1).names == ["b2"]
     loaded = load_images_from_folder(tmp_path, start=2, subfolders=True)
     assert loaded.names == ["b10", "c"]

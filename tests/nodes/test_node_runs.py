@@ -7,49 +7,18 @@ import torch
 from torch.testing import assert_close
 
 from nodegraph import graphfile
-from nodegraph.cache import Cache, DiskTier
-from nodegraph.executor import Outcome, execute
-from nodegraph.folders import Folders
-from nodegraph.graph import Graph, Link, Node
-from nodegraph.messages import Failed, Finished, Run, Saved
-from nodegraph.plan import make_plan
-from nodegraph.registry import Registry
+from nodegraph.cache import Cache
+from nodegraph.graph import Node
+from nodegraph.messages import Failed, Finished, Saved
 from nodes.image import plain_image
 from nodes.image_io import load_image, save_image
 from nodes.types import Image
-
-
-class Workshop:
-    """Runs graphs in a folder of its own and keeps what was told."""
-
-    def __init__(self, home: Path) -> None:
-        self.registry = Registry.load(Folders(home, home / "cache", home / "output"), plugins=False)
-        self.folders = self.registry.folders
-        self.folders.input.mkdir(parents=True)
-        self.cache = Cache(2**28, DiskTier(home / "cache", 2**28))
-        self.events: list[object] = []
-
-    def run(self, graph: Graph, *targets: str) -> Outcome:
-        self.events.clear()
-        run = Run("job", graphfile.dumps(graph))
-        return execute(make_plan(graph, self.registry, targets or None), self.registry, run, self.events.append, self.cache, keep=True)
-
-    def told(self, kind: type) -> list:
-        return [event for event in self.events if isinstance(event, kind)]
+from tests.nodes.workshop import Workshop, graph
 
 
 @pytest.fixture
 def workshop(tmp_path):
     return Workshop(tmp_path / "home")
-
-
-def graph(nodes: dict[str, tuple[str, dict]], *links: str) -> Graph:
-    """Nodes as {id: (type, values)}, links as "source.output > target.input"."""
-    made = Graph().with_nodes(Node(key, kind, values) for key, (kind, values) in nodes.items())
-    for link in links:
-        source, target = (end.strip().split(".") for end in link.split(">"))
-        made = made.with_link(Link(source[0], source[1], target[0], target[1]), many=target[1] in ("images", "tiles", "items", "labels"))
-    return made
 
 
 def test_a_saved_picture_opens_as_the_graph_that_made_it_and_is_saved_once(workshop):

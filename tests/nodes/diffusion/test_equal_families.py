@@ -160,9 +160,11 @@ class Three:
     family = family_for("sd3", transformer)
 
     @classmethod
-    def stock(cls, kind: type, **call: object) -> Tensor:
+    def stock(cls, kind: type, controlnet: object = None, **call: object) -> Tensor:
         encoders = dict.fromkeys(("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2", "text_encoder_3", "tokenizer_3"))
-        pipe = kind(transformer=cls.transformer, vae=cls.vae, scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0), **encoders)
+        parts = {} if controlnet is None else {"controlnet": controlnet}
+        scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
+        pipe = kind(transformer=cls.transformer, vae=cls.vae, scheduler=scheduler, **encoders, **parts)
         return run(
             pipe, prompt_embeds=cls.positive.embeds, negative_prompt_embeds=cls.negative.embeds, guidance_scale=5.0, height=SIZE, width=SIZE,
             pooled_prompt_embeds=cls.positive.pooled, negative_pooled_prompt_embeds=cls.negative.pooled, **call,
@@ -195,6 +197,23 @@ def test_sd3_skips_layers_like_the_stock_pipeline() -> None:
     rule = Guided(Cfg(5.0), (Perturbed(2.8, ("0",), interval=(0.1, 1.0)),))  # theirs begins after step 0, whatever it is told
     *_, step = sample(Three.family, method, x, [Three.positive], [Three.negative], rule=rule)
     torch.testing.assert_close(step.x, theirs, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_sd3_with_a_control_equals_the_stock_pipeline(is_silent: bool) -> None:
+    """Those of InstantX see neither the pooled text nor the VAE's shift; Stability's see both."""
+    net, vae = tiny.sd3_controlnet(Three.transformer, force_zeros_for_pooled_projection=is_silent), Three.vae
+    torch.manual_seed(5)  # the pipeline draws the hint's latents without its generator, others for the negative prompt than for the prompt
+    theirs = Three.stock(diffusers.StableDiffusion3ControlNetPipeline, controlnet=net, control_image=HINT, controlnet_conditioning_scale=0.7)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        hints = vae.encode(torch.cat([HINT, HINT])).latent_dist.sample()
+    hints = (hints - (0 if is_silent else vae.config.shift_factor)) * vae.config.scaling_factor
+    method = Three.solver()
+    x = method.begin(torch.zeros(1, 4, 16, 16), torch.randn(1, 4, 16, 16, generator=tiny.seeded()), full=True)
+    said = zip((Three.negative, Three.positive), hints.split(1), strict=True)
+    negative, positive = (replace(cond, controls=(Control(net, hint, 0.7),)) for cond, hint in said)
+    torch.testing.assert_close(last(Three.family, method, x, positive, negative, 5.0), theirs, rtol=0, atol=1e-4)  # they batch two, we one and one
 
 
 class Flux:
@@ -257,6 +276,32 @@ def test_flux_with_a_control_equals_the_stock_pipeline() -> None:
     same(last(Flux.family, method, x, Flux.positive, None, 1.0, controls=[Control(net, hint, 0.7)]), theirs)
 
 
+def test_a_masked_control_of_flux_is_none_where_the_mask_is_black_and_controls_of_any_depth_add_up() -> None:
+    hint = tiny.noise(7, 1, 4, 16, 16)
+    method = Flux.solver()
+
+    def drawn(*controls: Control) -> Tensor:
+        return last(Flux.family, Flux.solver(), Flux.start(method), Flux.positive, None, 1.0, controls=controls)
+
+    net, deep = tiny.flux_controlnet(Flux.transformer), tiny.flux_controlnet(Flux.transformer, 6, layers=0)
+    same(drawn(Control(net, hint, mask=torch.zeros(1, 1, 32, 32))), drawn())
+    torch.testing.assert_close(drawn(Control(net, hint, mask=torch.ones(1, 1, 32, 32))), drawn(Control(net, hint)), rtol=0, atol=1e-5)  # the mask is scaled
+    both = drawn(Control(net, hint), Control(deep, hint))
+    assert torch.isfinite(both).all() and not torch.allclose(both, drawn(Control(net, hint)), atol=1e-3)
+
+
+def test_a_control_of_flux_leaves_the_tokens_of_a_reference_picture_alone() -> None:
+    """Strength 0 in the numbers, not in the plan: the residuals must still have a place for every token."""
+    hint, picture = tiny.noise(7, 1, 4, 16, 16), tiny.noise(8, 1, 4, 16, 16)
+    said, method, net = Cond(Flux.positive.embeds, Flux.positive.pooled, {"refs": [picture]}), Flux.solver(), tiny.flux_controlnet(Flux.transformer)
+    plain, faint, held = (
+        last(Flux.family, Flux.solver(), Flux.start(method), said, None, 1.0, controls=[Control(net, hint, scale)] if scale else [])
+        for scale in (0.0, 1e-30, 1.0)
+    )
+    same(faint, plain)
+    assert not torch.allclose(held, plain, atol=1e-3)
+
+
 def test_flux_kontext_equals_the_stock_pipeline() -> None:
     theirs = Flux.stock(diffusers.FluxKontextPipeline, image=IMAGE, _auto_resize=False, max_area=SIZE * SIZE)
     with torch.no_grad():
@@ -286,8 +331,6 @@ def test_what_a_transformer_cannot_do_is_refused_with_words() -> None:
         Flux.family.fitted((1, 16, 15, 16))
     with pytest.raises(GraphError, match="Skip-layer guidance does not work"):
         drawing(Flux.family, rule=Guided(Cfg(1.0), (Perturbed(3.0, ("0",)),)))
-    with pytest.raises(GraphError, match="acts on the whole picture"):
-        drawing(Flux.family, controls=[Control(torch.nn.Identity(), HINT, mask=SMALL_MASK)])
     with pytest.raises(GraphError, match="no sampler for models of the family 'magic'"):
         family_for("magic", Flux.transformer)
 

@@ -286,6 +286,66 @@ def test_a_curve_scales_a_control_over_its_span() -> None:
     assert not same(steps[-1].x, plain[-1].x)
 
 
+LEFT = torch.zeros(1, 1, 16, 16)
+LEFT[..., :8] = 1
+
+
+def test_a_control_of_one_prompt_holds_the_picture_only_where_that_prompt_counts() -> None:
+    """Closed form of one step: each half is what its prompt alone makes of it, the negative held like the prompt that it is compared with."""
+    held = Control(NET, HINT)
+    parts = (replace(POSITIVE, region=LEFT, controls=(held,)), replace(OTHER, region=1 - LEFT))
+    settings = {"steps": 1, "schedule": "simple"}
+    mixed = last(positive=parts, **settings).denoised
+    left, right = last(controls=[held], **settings).denoised, last(positive=(OTHER,), **settings).denoised
+    # batches of two and of one round differently, and guidance enlarges that
+    torch.testing.assert_close(mixed, LEFT * left + (1 - LEFT) * right, rtol=0, atol=2e-4)
+    assert not torch.allclose(left, last(**settings).denoised, atol=0.1)
+
+
+def test_a_control_of_the_only_prompt_is_a_control_of_all() -> None:
+    held = Control(NET, HINT, span=(0.0, 0.5))
+    assert same(last(positive=(replace(POSITIVE, controls=(held,)),)).latent, last(controls=[held]).latent)
+
+
+def test_a_negative_with_a_control_of_its_own_is_held_by_that_alone() -> None:
+    other = Control(tiny.controlnet(UNET, 33), HINT)
+    made = family()
+    last(made, positive=(replace(POSITIVE, controls=(Control(NET, HINT),)),), negative=[replace(NEGATIVE, controls=(other,))], steps=2)
+    assert [roles for _, roles, _ in made.calls] == [("uncond",), ("cond",)] * 2
+    free = last(positive=(replace(POSITIVE, controls=(Control(NET, HINT, target="cond"),)),), steps=2)
+    silent = last(positive=(replace(POSITIVE, controls=(Control(NET, HINT),)),), negative=[replace(NEGATIVE, controls=(Control(NET, HINT, 0.0),))], steps=2)
+    assert same(free.latent, silent.latent)
+
+
+def test_prompts_that_are_held_differently_cost_one_negative_each_and_only_while_they_are() -> None:
+    made = family()
+    parts = (replace(POSITIVE, region=LEFT, controls=(Control(NET, HINT, span=(0.0, 0.5)),)), replace(OTHER, region=1 - LEFT))
+    last(made, positive=parts, steps=2)
+    assert sorted(roles for i, roles, _ in made.calls if i == 0) == [("uncond", "cond"), ("uncond", "cond")]
+    assert [roles for i, roles, _ in made.calls if i == 1] == [("uncond", "cond", "cond")]
+
+
+def test_a_control_is_asked_once_for_a_prompt_that_is_drawn_again_with_disturbed_attention() -> None:
+    rows: list[int] = []
+    handle = NET.register_forward_hook(lambda module, args, out: rows.append(args[0].shape[0]))
+    rule = Guided(Cfg(5.0), (Perturbed(3.0, ("mid_block",)),))
+    steps = last(controls=[Control(NET, HINT)], rule=rule, steps=2)
+    handle.remove()
+    assert rows == [2, 2]  # the negative and the prompt; not the prompt once more
+    assert not same(steps.latent, last(controls=[Control(NET, HINT)], steps=2).latent)
+
+
+def test_two_steps_of_one_prompt_with_other_controls_have_other_keys() -> None:
+    """The stored steps of a run must not be taken for those of a run whose prompt is held otherwise."""
+    store = Store()
+    held = replace(POSITIVE, controls=(Control(NET, HINT, key="net"),))
+    last(positive=(held,), **store.both())
+    assert drawn_steps(Store(store), positive=(held,)) == []
+    assert drawn_steps(Store(store), positive=(POSITIVE,)) == [0, 1, 2, 3, 4, 5]
+    shorter = replace(POSITIVE, controls=(Control(NET, HINT, span=(0.0, 0.5), key="net"),))
+    assert drawn_steps(Store(store), positive=(shorter,)) == [3, 4, 5]
+
+
 def test_a_control_of_another_size_is_refused_with_both_sizes() -> None:
     with pytest.raises(GraphError, match=r"64 x 48.*32 x 32"):
         last(controls=[Control(NET, torch.zeros(1, 3, 48, 64))])

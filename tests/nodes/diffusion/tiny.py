@@ -14,6 +14,7 @@ from diffusers import (
     DDIMScheduler,
     FluxControlNetModel,
     FluxTransformer2DModel,
+    SD3ControlNetModel,
     SD3Transformer2DModel,
     T2IAdapter,
     UNet2DConditionModel,
@@ -175,6 +176,17 @@ def sd3() -> SD3Transformer2DModel:
     ).eval()
 
 
+def sd3_controlnet(transformer: SD3Transformer2DModel, **settings: object) -> SD3ControlNetModel:
+    torch.manual_seed(13)
+    config = {"sample_size": 16, "patch_size": 1, "in_channels": 4, "num_layers": 1, "attention_head_dim": 8, "num_attention_heads": 4}
+    config |= {"caption_projection_dim": 32, "joint_attention_dim": 32, "pooled_projection_dim": 64, "out_channels": 4}
+    net = SD3ControlNetModel(**config, **settings)
+    for name, weight in net.named_parameters():
+        if "controlnet" in name or "pos_embed_input" in name:
+            torch.nn.init.normal_(weight, std=0.2)
+    return net.eval()
+
+
 def flux(channels: int = 16, guidance: bool = True) -> FluxTransformer2DModel:
     torch.manual_seed(4)
     return FluxTransformer2DModel(
@@ -192,12 +204,12 @@ def flux(channels: int = 16, guidance: bool = True) -> FluxTransformer2DModel:
     ).eval()
 
 
-def flux_controlnet(transformer: FluxTransformer2DModel, seed: int = 5) -> FluxControlNetModel:
+def flux_controlnet(transformer: FluxTransformer2DModel, seed: int = 5, layers: int = 1, **settings: object) -> FluxControlNetModel:
     torch.manual_seed(seed)
     net = FluxControlNetModel(
         patch_size=1,
-        in_channels=16,
-        num_layers=1,
+        in_channels=transformer.config.in_channels,
+        num_layers=layers,
         num_single_layers=1,
         attention_head_dim=16,
         num_attention_heads=2,
@@ -205,6 +217,7 @@ def flux_controlnet(transformer: FluxTransformer2DModel, seed: int = 5) -> FluxC
         pooled_projection_dim=32,
         axes_dims_rope=(4, 4, 8),
         guidance_embeds=transformer.config.guidance_embeds,
+        **settings,
     )
     torch.manual_seed(seed)
     for name, weight in net.named_parameters():
