@@ -19,7 +19,16 @@ from nodegraph.errors import GraphError
 from nodegraph.folders import new_file
 from nodegraph.graph import Graph
 from nodegraph.node import Headless
-from nodes.image_io import compare_images, filled, load_image, load_images_from_folder, preview_image, save_animation, save_image
+from nodes.image_io import (
+    compare_images,
+    filled,
+    load_image,
+    load_images_from_folder,
+    pictures_of_a_folder,
+    preview_image,
+    save_animation,
+    save_image,
+)
 from nodes.mask import load_mask
 from nodes.pictures.files import encode_animation
 from nodes.pictures.limits import MAX_PIXELS

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from nodegraph import graphfile
 from nodegraph.cache import Cache
-from nodegraph.graph import Node
+from nodegraph.graph import Node, Subgraph, SubgraphInput, SubgraphOutput
 from nodegraph.messages import Failed, Finished, Saved
 from nodes.image import plain_image
 from nodes.image_io import load_image, save_image
@@ -144,7 +144,56 @@ def test_a_latent_and_its_mask_survive_the_cache_on_disk(workshop):
     assert_close(read.samples, outputs["latent"].samples, atol=0, rtol=0)
 
 
-def save_picture(workshop: Workshop, pixels: torch.Tensor) -> None:
+def save_picture(workshop: Workshop, pixels: torch.Tensor, name: str = "picture.png") -> None:
     from nodes.pictures.files import encode_png
 
-    (workshop.folders.input / "picture.png").write_bytes(encode_png(Image(pixels).pixels[0]))
+    (workshop.folders.input / name).write_bytes(encode_png(Image(pixels).pixels[0]))
+
+
+def test_a_subgraph_that_repeats_works_on_what_its_last_pass_made_and_gathers_all_of_them(workshop):
+    inside = graph(
+        {"wider": ("image/pad-for-outpaint", {"left": 8, "right": 0, "top": 0, "bottom": 0}), "n": ("logic/pass", {})},
+        "n.value > wider.top",
+    )
+    box = Subgraph(
+        inside,
+        (SubgraphInput("image", (("wider", "image"),)),),
+        (SubgraphOutput("image", "wider", "image"), SubgraphOutput("frames", "wider", "image")),
+    )
+    made = graph(
+        {"plain": ("image/empty", {"width": 16, "height": 16}), "zoom": ("subgraph/zoom", {"repeat": 3}), "size": ("image/size", {})},
+        "plain.image > zoom.image",
+        "zoom.frames > size.image",
+    ).with_subgraph("zoom", box)
+    outcome = workshop.run(made, "zoom", "size")
+    assert outcome.state == "done", workshop.told(Failed)
+    assert outcome.values["zoom"]["image"].pixels.shape[-2:] == (16 + 0 + 1 + 2, 16 + 3 * 8)
+    assert outcome.values["size"]["width"] == [24, 32, 40] and outcome.values["size"]["height"] == [16, 17, 19]
+
+
+def test_a_folder_is_worked_through_one_by_one_and_a_broken_file_leaves_the_others_alone(workshop):
+    photos = workshop.folders.input / "photos"
+    photos.mkdir()
+    for name in ("a", "b", "c"):
+        save_picture(workshop, torch.zeros(1, 3, 8, 8), f"photos/{name}.png")
+    (photos / "b.png").write_bytes(b"no picture")
+    inside = graph(
+        {"load": ("image/load", {}), "turn": ("image/invert", {}), "save": ("image/save", {})},
+        "load.image > turn.image",
+        "turn.image > save.image",
+    )
+    box = Subgraph(inside, (SubgraphInput("file", (("load", "file"),)), SubgraphInput("name", (("save", "name"),))))
+    made = graph(
+        {"folder": ("image/list-folder", {"folder": "photos"}), "each": ("subgraph/each", {"one_by_one": True})},
+        "folder.files > each.file",
+        "folder.names > each.name",
+    ).with_subgraph("each", box)
+    assert workshop.problems(made) == []
+    assert workshop.run(made).state == "failed"
+    assert [Path(event.path).name for event in workshop.told(Saved)] == ["a_0001.png", "c_0001.png"]
+    first, last = workshop.told(Failed)
+    assert first.node == "each/load" and "b.png" in first.message
+    assert last.message == "1 of 3 items of 'each' failed; the other 2 are done."
+    save_picture(workshop, torch.zeros(1, 3, 8, 8), "photos/b.png")
+    assert workshop.run(made).state == "done"
+    assert sorted(path.name for path in workshop.folders.output.iterdir()) == ["a_0001.png", "b_0001.png", "c_0001.png"]
