@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import sys
 import threading
@@ -81,7 +82,7 @@ def start(window: MainWindow, paths: Sequence[Path]) -> None:
 
     def after_paint() -> None:
         desk = window.desk
-        desk.studio.load_registry(gc.freeze)  # what lives as long as the program need not be looked at again by the collector
+        desk.studio.load_registry(warm_up)
         for path in paths:
             desk.studio.open(path)
         desk.studio.offer_recovery()
@@ -101,6 +102,18 @@ def start(window: MainWindow, paths: Sequence[Path]) -> None:
 
     window.welcome.installEventFilter(FirstPaint(window))
     window.welcome.setFocus()
+
+
+def warm_up() -> None:
+    """Load, in the background, what panels need when they are first opened, so that none of them stands still then."""
+    from ui.threads import background
+
+    def load() -> None:
+        for name in ("numpy", "PIL.Image", "ui.paint_space", "ui.preferences", "ui.cheat_sheet", "ui.panels.library", "ui.panels.pictures", "ui.context_menu"):
+            importlib.import_module(name)
+
+    gc.freeze()  # what lives as long as the program need not be looked at again by the collector
+    background().run(load, lambda _none: gc.freeze())
 
 
 def mend_streams() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ui.jobs import Kept, Take
 from ui.notices import Notice
 from ui.runs import Runs
 from ui.studio import Studio
+from ui.takes import Kept, Take
 
 
 def branch(studio: Studio, runs: Runs, take: Take, kept: Kept) -> None:

@@ -21,54 +21,6 @@ if TYPE_CHECKING:
 
 State = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
 OVER: Final = frozenset(("done", "failed", "cancelled", "interrupted"))
-FRAME_BUDGET: Final = 192 * 2**20
-"""Bytes of frames kept for the timeline, over all takes."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A frame of the way from noise to picture: after `step` of `total` steps, at noise level `sigma`."""
-
-    step: int
-    total: int
-    sigma: float | None
-    image: QImage
-
-
-@dataclass
-class Take:
-    """What one node painted in one run, frame by frame."""
-
-    number: int
-    job: Job
-    node: str  # path
-    name: str
-    seed: int | None = None
-    total: int = 0
-    done: int = 0
-    frames: list[Kept] = field(default_factory=list)
-    every: int = 1
-    over: bool = False
-
-    @property
-    def size(self) -> int:
-        return sum(frame.image.sizeInBytes() for frame in self.frames)
-
-    def keep(self, frame: Kept) -> None:
-        """Note a frame; a frame for a step that is there already takes its place."""
-        self.total, self.done = frame.total, frame.step
-        if self.frames and self.frames[-1].step == frame.step:
-            self.frames[-1] = frame
-        elif frame.step % self.every == 0 or frame.step == frame.total or not self.frames:
-            self.frames.append(frame)
-
-    def thin(self) -> bool:
-        """Give every second frame up but the last; False when only one is left."""
-        if len(self.frames) <= 2:
-            return False
-        self.every *= 2
-        self.frames = [frame for number, frame in enumerate(self.frames[:-1]) if number % 2] + self.frames[-1:]
-        return True
 
 
 @dataclass(frozen=True)
@@ -110,6 +62,7 @@ class Job:
     eta: float | None = None
     note: str = ""
     steps: int = 0
+    order: list[str] = field(default_factory=list)  # paths of what it looks at, upstream first
     seeds: dict[str, int] = field(default_factory=dict)
     thumbnail: QImage | None = None
     pictures: list[Picture] = field(default_factory=list)

@@ -98,7 +98,6 @@ class MaskEditor(QWidget):
         self.layers.changed.connect(self._after)
         self.setFocusProxy(self.view)
         self.choose("brush")
-        self.open(None, "", None)
 
     def open(self, picture: QImage | None, value: str, target: Target | None, layers: object = None) -> None:
         """Start on a picture (a plain square when there is none) with the mask that is in the graph, in the layers it was painted in."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
@@ -30,6 +30,7 @@ from ui.label import ElidedLabel, Label, button, hair, tool
 if TYPE_CHECKING:
     from ui.desk import Desk
 
+ROWS_AT_ONCE = 12
 PAGES = (("look", "Look", "palette"), ("canvas", "Canvas", "workflow"), ("running", "Running", "cpu"), ("folders", "Folders", "folder"), ("keys", "Keys", "keyboard"))
 DEVICES = (("auto", "The fastest there is"), ("cuda", "Graphics card (CUDA)"), ("mps", "Apple GPU"), ("cpu", "Processor"))
 FOLDERS = (("models", "More model folders", "Folders with one sub-folder for each kind; those of ComfyUI are understood too"), ("loras", "More LoRA folders", ""), ("checkpoints", "More checkpoint folders", ""), ("input", "More picture folders", ""))
@@ -84,7 +85,7 @@ class Preferences(QDialog):
         column.setSpacing(2)
         self._stack = QStackedWidget()
         self._nav: dict[str, QToolButton] = {}
-        makers: Mapping[str, Callable[[], QWidget]] = {"look": self._look, "canvas": self._canvas, "running": self._running, "folders": self._folders, "keys": self._keys}
+        self._makers: dict[str, Callable[[], QWidget]] = {"look": self._look, "canvas": self._canvas, "running": self._running, "folders": self._folders, "keys": self._keys}
         for name, words, icon in PAGES:
             made = QToolButton()
             made.setProperty("kind", "nav")
@@ -97,7 +98,7 @@ class Preferences(QDialog):
             made.clicked.connect(lambda _checked=False, name=name: self.turn(name))
             self._nav[name] = made
             column.addWidget(made)
-            self._stack.addWidget(_scrolled(makers[name]()))
+            self._stack.addWidget(QWidget())
         column.addStretch(1)
         row.addWidget(nav)
         row.addWidget(hair(vertical=True))
@@ -107,7 +108,12 @@ class Preferences(QDialog):
     def turn(self, name: str) -> None:
         for key, made in self._nav.items():
             made.setChecked(key == name)
-        self._stack.setCurrentIndex([key for key, _, _ in PAGES].index(name))
+        index = [key for key, _, _ in PAGES].index(name)
+        if (make := self._makers.pop(name, None)) is not None:  # each is made when it is first turned to
+            empty = self._stack.widget(index)
+            self._stack.insertWidget(index, _scrolled(make()))
+            self._stack.removeWidget(empty)
+        self._stack.setCurrentIndex(index)
 
     # -- pages
 
@@ -258,6 +264,10 @@ class Preferences(QDialog):
         column.addLayout(self._key_rows)
         column.addStretch(1)
         self._key_filter = ""
+        self._waiting: list[tuple[str, str, str, tuple[str, ...], bool]] = []
+        self._more = QTimer(self)
+        self._more.setSingleShot(True)
+        self._more.timeout.connect(self._add_key_rows)
         self._show_keys("")
         return page
 
@@ -267,16 +277,25 @@ class Preferences(QDialog):
         wanted = text.strip().lower()
         keymap: Keymap = self._window.keymap
         clashes = {id for ids in keymap.conflicts().values() for id in ids}
-        group = ""
+        self._waiting = []
         for id, spec in sorted(TABLE.items(), key=lambda entry: entry[1].group):
             keys = keymap.keys(id)
-            if wanted and wanted not in spec.title.lower() and wanted not in " ".join(keys).lower():
-                continue
-            if spec.group != group:
-                group = spec.group
+            if not wanted or wanted in spec.title.lower() or wanted in " ".join(keys).lower():
+                self._waiting.append((spec.group, id, spec.title, keys, id in clashes))
+        self._key_group = ""
+        self._add_key_rows()
+
+    def _add_key_rows(self) -> None:
+        """A few at a time: all of them at once would hold the window up."""
+        now, self._waiting = self._waiting[:ROWS_AT_ONCE], self._waiting[ROWS_AT_ONCE:]
+        for group, id, title, keys, clashes in now:
+            if group != self._key_group:
+                self._key_group = group
                 self._key_rows.addSpacing(8)
                 self._key_rows.addWidget(Label(group, "cap"))
-            self._key_rows.addWidget(self._key_row(id, spec.title, keys, id in clashes))
+            self._key_rows.addWidget(self._key_row(id, title, keys, clashes))
+        if self._waiting:
+            self._more.start()
 
     def _key_row(self, id: str, title: str, keys: tuple[str, ...], clashes: bool) -> QWidget:
         holder = QWidget()

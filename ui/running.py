@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtGui import QImage
 
 from nodegraph import messages
-from ui.jobs import Job, Kept, Picture, Take
+from ui.jobs import Job, Picture
 from ui.notices import Notice
 from ui.panels.compare import Side
 from ui.panels.problems import ProblemsPanel, Trouble
+from ui.takes import Kept, Take
 from ui.words import seconds_words
 
 if TYPE_CHECKING:

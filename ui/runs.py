@@ -6,45 +6,33 @@ Nothing waits for the worker: requests are handed over, events are gathered and 
 from __future__ import annotations
 
 import itertools
-import secrets
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from nodegraph import messages as m
 from nodegraph.errors import Problem
-from nodegraph.graph import REROUTE, Graph
+from nodegraph.graph import Graph
 from nodegraph.graphfile import dumps
-from nodegraph.spec import NodeSpec
-from nodegraph.subgraphs import laid_open
 from ui.canvas.model import RunState
 from ui.document import Document
-from ui.jobs import FRAME_BUDGET, Job, Kept, Picture, Take, qimage
+from ui.forecast import order_of, steps_of
+from ui.inbox import Inbox, Passed
+from ui.jobs import Job, Picture, qimage
 from ui.keeper import Keeper
+from ui.seeds import with_counted_seeds, with_seeds
 from ui.settings import Settings
+from ui.takes import Kept, Take, Takes
 from ui.threads import Courier, background
 
 if TYPE_CHECKING:
     from nodegraph.journal import Entry
 
-TICK_MS: Final = 33
 OVER_KEPT: Final = 200
 STATES_AT_ONCE: Final = 100
-FRAMES_BETWEEN: Final = 64
-"""Frames that came between two deliveries and go to the timeline alone; the last is shown."""
-
-
-class _Passed:
-    """Progress that a newer one has overtaken: only its frame still counts."""
-
-    __slots__ = ("event",)
-
-    def __init__(self, event: m.Progress) -> None:
-        self.event = event
 
 
 class RunnerLike(Protocol):
@@ -82,22 +70,11 @@ class Runs(QObject):
         self.current: Job | None = None
         self.over: list[Job] = []
         self.paused = False
-        self.takes: list[Take] = []
-        self._take_count = 0
-        self._open_takes: dict[tuple[str, str], Take] = {}
+        self._takes = Takes()
         self.device = ""
         self.output = ""  # where pictures go; "" is the user's folder
         self._courier = Courier(self)
-        self._lock = threading.Lock()
-        self._inbox: list[Any] = []
-        self._called = False
-        self._passed = 0
-        self._clock = QElapsedTimer()
-        self._clock.start()
-        self._last = -TICK_MS
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._deliver)
+        self._inbox = Inbox(self._courier, self._deliver_now, self)
         self._states: dict[Document, dict[str, RunState]] = {}
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
@@ -107,6 +84,11 @@ class Runs(QObject):
         self._memory_timer.setInterval(2000)
         self._memory_timer.timeout.connect(lambda: self._ask(m.Report()))
 
+    @property
+    def takes(self) -> list[Take]:
+        """What was painted, the oldest first."""
+        return self._takes.all
+
     # -- asking for runs
 
     def submit(self, document: Document, targets: Iterable[str] = (), front: bool = False, graph: Graph | None = None, title: str = "") -> Job:
@@ -114,7 +96,8 @@ class Runs(QObject):
         specs = document.specs
         graph, seeds = with_seeds(document.root if graph is None else graph, specs)
         job = Job(title or document.title, graph, tuple(targets), str(document.path.parent) if document.path else "", document, seeds=seeds)
-        job.steps = _steps(graph, job.targets, specs)
+        job.order = order_of(graph, job.targets, specs)
+        job.steps = steps_of(graph, job.order, specs)
         self.add(job, front)
         counted = with_counted_seeds(document.root, specs)
         if counted is not document.root:
@@ -216,7 +199,7 @@ class Runs(QObject):
 
     def again(self, job: Job) -> Job:
         """The same run once more."""
-        made = Job(job.title, job.graph, job.targets, job.base, job.document, seeds=dict(job.seeds), steps=job.steps)
+        made = Job(job.title, job.graph, job.targets, job.base, job.document, seeds=dict(job.seeds), steps=job.steps, order=job.order)
         self.add(made)
         return made
 
@@ -286,49 +269,15 @@ class Runs(QObject):
         self._runner.send(request)
 
     def _tell(self, event: Any) -> None:
-        """In the runner's thread: gather; only the newest progress of a node counts, and its newest frame."""
+        """In the runner's thread."""
         if self.keeper is not None:
             self.keeper.heard(event)
-        with self._lock:
-            if isinstance(event, m.Progress) and self._inbox:
-                last = self._inbox[-1]
-                same = isinstance(last, m.Progress) and (last.job, last.node) == (event.job, event.node)
-                if same and (last.frame is None or self._passed < FRAMES_BETWEEN):
-                    if last.frame is not None:
-                        self._passed += 1
-                        self._inbox[-1] = _Passed(last)
-                        self._inbox.append(event)
-                    else:
-                        self._inbox[-1] = event
-                elif same and event.frame is not None:
-                    self._inbox[-1] = event
-                elif not same:
-                    self._inbox.append(event)
-            else:
-                self._inbox.append(event)
-            if self._called:
-                return
-            self._called = True
-        self._courier.call(self._soon)
-
-    def _soon(self) -> None:
-        wait = TICK_MS - (self._clock.elapsed() - self._last)
-        if wait <= 0:
-            self._deliver()
-        elif not self._timer.isActive():
-            self._timer.start(int(wait))
-
-    def _deliver(self) -> None:
-        self._last = self._clock.elapsed()
-        with self._lock:
-            events, self._inbox = self._inbox, []
-            self._called, self._passed = False, 0
-        self._deliver_now(events)
+        self._inbox.put(event)
 
     def _deliver_now(self, events: Iterable[Any]) -> None:
         changed: dict[str, Job] = {}
         for event in events:
-            if isinstance(event, _Passed):
+            if isinstance(event, Passed):
                 self._on_passed(event.event)
                 continue
             job = self.current if self.current is not None and getattr(event, "job", None) == self.current.id else None
@@ -367,11 +316,10 @@ class Runs(QObject):
 
     def _mark_queued(self, job: Job) -> None:
         """What this run may touch waits in line; what is done already says so as soon as the worker has looked."""
-        order = order_of(job.graph, job.targets, job.document.specs if job.document else {})
-        for place, path in enumerate(order, 1):
+        for place, path in enumerate(job.order, 1):
             old = self._state(job, path)
             job.before[path] = old
-            self._set(job, path, RunState("queued", place=place, preview=old.preview, shapes=old.shapes))
+            self._set(job, path, RunState("queued", place=place, preview=old.preview, shapes=old.shapes, curves=old.curves))
         self._flush()
 
     def _on_hello(self, event: m.Hello) -> None:
@@ -387,7 +335,7 @@ class Runs(QObject):
     def _on_started(self, event: m.Started, job: Job) -> None:
         old = self._state(job, event.node)
         job.node, job.done, job.total, job.eta, job.note = event.node, 0.0, 0.0, None, event.title
-        self._set(job, event.node, RunState("running", preview=old.preview, seed=self._seed(job, event.node), shapes=old.shapes))
+        self._set(job, event.node, RunState("running", preview=old.preview, seed=self._seed(job, event.node), shapes=old.shapes, curves=old.curves))
         self._around(job, event.node, "running")
 
     def _on_progress(self, event: m.Progress, job: Job) -> None:
@@ -396,7 +344,7 @@ class Runs(QObject):
         image = qimage(event.frame) if event.frame is not None else None
         done, total = round(event.done), round(event.total)
         state = RunState(
-            "running", done, total, eta=event.eta, sigma=event.sigma, preview=image or old.preview, note=event.note, seed=old.seed, shapes=old.shapes
+            "running", done, total, eta=event.eta, sigma=event.sigma, preview=image or old.preview, note=event.note, seed=old.seed, shapes=old.shapes, curves=old.curves
         )
         self._set(job, event.node, state)
         self._around(job, event.node, "running", state)
@@ -404,7 +352,7 @@ class Runs(QObject):
             job.thumbnail = image
         if image is not None and total > 1:  # one picture in one go is no way to look back on
             self._keep(job, event.node, Kept(done, total, event.sigma, image))
-        elif (take := self._open_takes.get((job.id, event.node))) is not None:
+        elif (take := self._takes.painting(job, event.node)) is not None:
             take.done, take.total = done, total
             self.take_changed.emit(take)
 
@@ -417,19 +365,8 @@ class Runs(QObject):
                 self._keep(job, event.node, Kept(round(event.done), round(event.total), event.sigma, image), tell=False)
 
     def _keep(self, job: Job, node: str, kept: Kept, tell: bool = True) -> None:
-        take = self._open_takes.get((job.id, node))
-        if take is None:
-            self._take_count += 1
-            name = job.document.name_of(node) if job.document is not None and "/" not in node else node
-            take = Take(self._take_count, job, node, name, self._seed(job, node))
-            self._open_takes[job.id, node] = take
-            self.takes.append(take)
-        take.keep(kept)
-        while sum(one.size for one in self.takes) > FRAME_BUDGET:
-            if not any(one.thin() for one in self.takes if one is not take) and not take.thin():
-                break
-            if len(self.takes) > 1 and all(len(one.frames) <= 2 for one in self.takes[:-1]):
-                self.takes.pop(0)
+        name = job.document.name_of(node) if job.document is not None and "/" not in node else node
+        take = self._takes.keep(job, node, name, self._seed(job, node), kept)
         if tell:
             self.frame.emit(take, kept)
             self.take_changed.emit(take)
@@ -439,11 +376,9 @@ class Runs(QObject):
         job.finished += 1
         note = f"from step {event.resumed_from:.0f}" if event.resumed_from else ""
         kind = "cached" if event.cached else "done"
-        self._set(job, event.node, replace(old, state=kind, seconds=event.seconds, eta=None, place=None, done=old.total, note=note, message=""))
+        self._set(job, event.node, replace(old, state=kind, seconds=event.seconds, eta=None, place=None, done=old.total, note=note, message="", shapes={**(old.shapes or {}), **event.about}, curves=dict(event.curves) or old.curves))
         self._around(job, event.node, kind)
-        take = self._open_takes.pop((job.id, event.node), None)
-        if take is not None:
-            take.over = True
+        if (take := self._takes.end(job, event.node)) is not None:
             self.take_changed.emit(take)
         if not event.cached and job.document is not None:
             self._note_time(job, event)
@@ -462,7 +397,7 @@ class Runs(QObject):
         node = job.graph.nodes.get(event.node)
         self._set(job, event.node, replace(old, preview=image, shapes={"image": f"{image.width()} × {image.height()}"}))
         name = job.document.name_of(event.node) if job.document is not None else (node.title or node.type) if node else event.node
-        take = self._take_count or 1
+        take = self._takes.count or 1
         picture = Picture(image, job.id, job.title, event.node, name, take, time.time(), job.graph, dict(job.seeds))
         job.pictures.append(picture)
         job.thumbnail = image
@@ -501,13 +436,12 @@ class Runs(QObject):
                 continue
             was = job.before.get(path, RunState())
             if old.state == "running" and event.state == "done":
-                self._set(job, path, RunState("done", preview=old.preview, seconds=old.seconds, shapes=old.shapes))
+                self._set(job, path, RunState("done", preview=old.preview, seconds=old.seconds, shapes=old.shapes, curves=old.curves))
             elif old.state == "queued" and was.state in ("done", "cached"):  # nothing had to be asked of it
                 self._set(job, path, replace(was, state="cached" if event.state == "done" else was.state))
             else:
-                self._set(job, path, RunState("idle", preview=old.preview, shapes=old.shapes))
-        for key in [key for key in self._open_takes if key[0] == job.id]:
-            self._open_takes.pop(key).over = True
+                self._set(job, path, RunState("idle", preview=old.preview, shapes=old.shapes, curves=old.curves))
+        self._takes.end(job)
         self.current = None
         self._close(job)
         self.queue_changed.emit()
@@ -535,81 +469,3 @@ class Runs(QObject):
     def _seed(self, job: Job, path: str) -> int | None:
         found = [value for key, value in job.seeds.items() if key.rpartition(".")[0] == path]
         return found[0] if found else None
-
-
-def with_seeds(graph: Graph, specs: Mapping[str, NodeSpec], draw: Callable[[int], int] = secrets.randbelow) -> tuple[Graph, dict[str, int]]:
-    """The graph of one run: seeds set to "new" are drawn, and all seeds are told by "node.input". The document stays as it is."""
-    seeds: dict[str, int] = {}
-    for node in list(graph.nodes.values()):
-        spec = specs.get(node.type)
-        for item in spec.inputs if spec is not None else ():
-            if not item.is_randomized or graph.link_at(node.id, item.name) is not None:
-                continue
-            value = node.values.get(item.name, item.default)
-            modes = node.extra.get("seeds")
-            if isinstance(modes, dict) and modes.get(item.name) == "new":
-                top = int(item.range.max) if item.range is not None else 2**63 - 1
-                value = draw(min(top, 2**53 - 1) + 1)
-                graph = graph.with_value(node.id, item.name, value)
-            if isinstance(value, int):
-                seeds[f"{node.id}.{item.name}"] = value
-    return graph, seeds
-
-
-def with_counted_seeds(graph: Graph, specs: Mapping[str, NodeSpec]) -> Graph:
-    """The graph for the next run: seeds set to "increment" are one higher."""
-    for node in list(graph.nodes.values()):
-        modes = node.extra.get("seeds")
-        spec = specs.get(node.type)
-        for name, mode in modes.items() if isinstance(modes, dict) and spec is not None else ():
-            item = spec.by_name.get(name) if spec is not None else None
-            value = node.values.get(name, item.default) if item is not None else None
-            if mode == "increment" and item is not None and isinstance(value, int):
-                top = int(item.range.max) if item.range is not None else 2**63 - 1
-                graph = graph.with_value(node.id, name, value + 1 if value < top else 0)
-    return graph
-
-
-def _sinks(graph: Graph, specs: Mapping[str, NodeSpec]) -> tuple[str, ...]:
-    found = tuple(name for name, node in graph.nodes.items() if (spec := specs.get(node.type)) is not None and spec.sink)
-    if found:
-        return found
-    feeding = {link.source for link in graph.links}
-    return tuple(name for name in graph.nodes if name not in feeding)
-
-
-def order_of(graph: Graph, targets: tuple[str, ...], specs: Mapping[str, NodeSpec]) -> list[str]:
-    """Paths of what a run will look at, upstream first."""
-    flat, _ = laid_open(graph)
-    wanted = targets or _sinks(flat, specs)
-    inside = set(wanted) | flat.upstream(*(name for name in wanted if name in flat.nodes))
-    waiting_for = {name: sum(1 for link in flat.incoming.get(name, ()) if link.source in inside) for name in inside if name in flat.nodes}
-    outgoing: dict[str, list[str]] = {}
-    for link in flat.links:
-        outgoing.setdefault(link.source, []).append(link.target)
-    ready = sorted(name for name, count in waiting_for.items() if not count)
-    order = []
-    while ready:
-        name = ready.pop(0)
-        if flat.nodes[name].mode == "on" and flat.nodes[name].type != REROUTE:
-            order.append(name)
-        for target in outgoing.get(name, ()):
-            if target in waiting_for:
-                waiting_for[target] -= 1
-                if not waiting_for[target]:
-                    ready.append(target)
-    return order
-
-
-def _steps(graph: Graph, targets: tuple[str, ...], specs: Mapping[str, NodeSpec]) -> int:
-    """How many denoising steps a run has, as far as its values tell."""
-    total = 0
-    flat, _ = laid_open(graph)
-    for path in order_of(graph, targets, specs):
-        node = flat.nodes.get(path)
-        spec = specs.get(node.type) if node is not None else None
-        item = spec.by_name.get("steps") if spec is not None and any(item.type == "Denoiser" for item in spec.inputs) else None
-        if node is not None and item is not None and item.type == "int":
-            value = node.values.get("steps", item.default)
-            total += value if isinstance(value, int) else 0
-    return total

@@ -1,4 +1,4 @@
-"""How long the window stands still with 500 nodes while it opens, edits, runs and saves: `python tests/benchmarks/window.py`.
+"""How long the window stands still with 500 nodes while it opens, edits, runs and saves, and when panels open: `python tests/benchmarks/window.py`.
 
 For each act: the longest time between two turns of the event loop, by the clock and by the GUI thread's own processor time, in ms.
 """
@@ -13,9 +13,44 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ui.desk import Desk
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
+def panels(desk: Desk) -> tuple[tuple[str, Callable[[], object], Callable[[], bool]], ...]:
+    """Opening each panel for the first time, where everything of it is made, and once more; with the real nodes in the search."""
+    from PySide6.QtCore import QPointF
+
+    from nodegraph.registry import Registry
+
+    real = Registry.load(desk.window.folders, plugins=False)
+
+    def search() -> None:
+        desk.palette_of_nodes.open(desk.window.rect().center(), QPointF(), real.specs)
+
+    def typed() -> None:
+        desk.palette_of_nodes.field.setText("ups")
+
+    acts: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("search", search),
+        ("type there", typed),
+        ("and again", search),
+        ("commands", lambda: desk.palette_of_commands.open()),
+        ("settings", desk.show_preferences),
+        ("keys", desk.show_keys),
+        *((name, lambda name=name: desk.rooms.open_side(name)) for name in ("models", "templates", "outline", "history", "problems")),  # type: ignore[misc]
+        ("paint", lambda: desk.rooms.workspace_wanted("paint")),
+        ("graph", lambda: desk.rooms.show_workspace("graph")),
+        ("new tab", desk.new),
+        ("other tab", lambda: desk.step_tab(1)),
+        ("close tab", lambda: desk.document and desk.studio.close(desk.document)),
+    )
+    return tuple((name, act, lambda: True) for name, act in acts)
 
 
 def main() -> None:
@@ -26,7 +61,7 @@ def main() -> None:
     from tests.ui.answers import Answers
     from tests.ui.test_window import big
     from ui import theme
-    from ui.app import make_app
+    from ui.app import make_app, warm_up
     from ui.main_window import MainWindow
     from ui.settings import Settings
     from ui.threads import background
@@ -41,6 +76,7 @@ def main() -> None:
         window.show()
         desk = window.desk
         desk.studio.set_registry(tiny.registry(folders))
+        warm_up()
         background().drain()
         app.processEvents()
         path = Path(home) / "big.graph"
@@ -58,6 +94,7 @@ def main() -> None:
             ("undo", desk.undo, lambda: True),
             ("run", desk.running.run, lambda: bool(desk.runs.over)),
             ("save", lambda: desk.document and desk.studio.save(desk.document), lambda: True),
+            *panels(desk),
         )
         print(f"{'':10s} {'clock':>8s} {'own':>8s}")
         for name, act, done in acts:

@@ -8,7 +8,8 @@ from nodegraph.graph import Graph, Link, Node
 from tests.ui import nodes_for_tests as tiny
 from ui.document import Document
 from ui.keeper import Keeper
-from ui.runs import Runs, with_counted_seeds, with_seeds
+from ui.runs import Runs
+from ui.seeds import with_counted_seeds, with_seeds
 from ui.settings import Settings
 from ui.threads import background
 

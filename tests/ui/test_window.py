@@ -250,7 +250,7 @@ def test_the_window_never_stands_still_for_long_while_it_loads_runs_and_saves(tm
     done = subprocess.run(code, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     own = {line[:10].strip(): float(line.split()[-1]) for line in done.stdout.splitlines()[1:]}
-    assert set(own) == {"open", "move 200", "undo", "run", "save"}
+    assert {"open", "move 200", "undo", "run", "save"} < set(own)
     assert max(own.values()) < 150, own
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPoint, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QIcon, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from ui import theme
 from ui.canvas.model import IDLE
 from ui.document import Document
-from ui.runs import order_of
+from ui.forecast import order_of
 
 STATE_WORDS = {"queued": "waits", "running": "runs", "cached": "kept", "done": "done", "failed": "failed", "missing": "not installed"}
 ROLE = int(Qt.ItemDataRole.UserRole)
@@ -93,9 +93,11 @@ class Outline(QWidget):
         self._quiet = True
         self.tree.clear()
         self._items = {}
+        self._icons: dict[tuple[str, str], QIcon] = {}
         graph = document.graph
         order = [name for name in order_of(graph, tuple(graph.nodes), document.specs) if name in graph.nodes]
-        rest = [name for name in graph.nodes if name not in set(order)]
+        ordered = set(order)
+        rest = [name for name in graph.nodes if name not in ordered]
         groups = {member: group for group in graph.groups.values() for member in group.members}
         frames: dict[str, QTreeWidgetItem] = {}
         for name in (*order, *rest):
@@ -109,10 +111,8 @@ class Outline(QWidget):
         for note in graph.notes.values():
             line = note.text.strip().split("\n")[0][:60] or "Note"
             self._item(self.tree.invisibleRootItem(), note.id, line, "sticky-note", "state.warn", f"Note: {line}")
-        self.tree.expandAll()
-        for name, item in self._items.items():
-            if name in graph.nodes:
-                item.setExpanded(False)
+        for frame in frames.values():
+            frame.setExpanded(True)
         self._quiet = False
         self._follow()
         self._sift(self.filter.text())
@@ -120,7 +120,10 @@ class Outline(QWidget):
     def _item(self, parent: QTreeWidgetItem, name: str, words: str, icon: str, tone: str, spoken: str) -> QTreeWidgetItem:
         item = QTreeWidgetItem(parent, [words])
         item.setData(0, ROLE, name)
-        item.setIcon(0, theme.icon(icon, tone))
+        key = (icon, tone)
+        if key not in self._icons:
+            self._icons[key] = theme.icon(icon, tone)
+        item.setIcon(0, self._icons[key])
         item.setData(0, int(Qt.ItemDataRole.AccessibleTextRole), spoken)
         self._items[name] = item
         return item

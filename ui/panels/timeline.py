@@ -9,8 +9,8 @@ from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaint
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from ui import theme
-from ui.jobs import Kept, Take
 from ui.label import ElidedLabel, IconLabel, Label, button, tool
+from ui.takes import Kept, Take
 from ui.thumbnails import cropped
 from ui.words import size_words
 
