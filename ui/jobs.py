@@ -50,6 +50,7 @@ class Job:
     document: Document | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     text: str = ""
+    is_noted: bool = False  # the journal on disk has it
     state: State = "waiting"
     asked_at: float = field(default_factory=time.time)
     began: float | None = None  # time.monotonic

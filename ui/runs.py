@@ -117,14 +117,20 @@ class Runs(QObject):
 
     def _write_down(self, job: Job) -> None:
         """Into the journal, in the background: the graph is a value, so nothing can change under the thread."""
-        graph, keeper = job.graph, self.keeper
+        graph = job.graph
 
         def ready(text: str) -> None:
             job.text = text
-            if keeper is not None and job.state != "cancelled":
-                keeper.submitted(self._request(job))
+            if job.state != "cancelled":
+                self._note(job)
 
         background().run(lambda: dumps(graph), ready, lambda _error: None)
+
+    def _note(self, job: Job) -> None:
+        """Once, and before the worker hears of it: the journal has no ear for a run it does not know."""
+        if self.keeper is not None and not job.is_noted:
+            job.is_noted = True
+            self.keeper.submitted(self._request(job))
 
     def _request(self, job: Job) -> m.Run:
         size = int(self.settings.get("preview_size")) if self.settings.get("previews") else 0
@@ -145,7 +151,7 @@ class Runs(QObject):
                 if self.keeper is not None:
                     self.keeper.removed((run.job,))
                 continue
-            job = Job(run.title, graph, run.targets, run.base, id=run.job, text=run.graph, saved=list(entry.saved))
+            job = Job(run.title, graph, run.targets, run.base, id=run.job, text=run.graph, saved=list(entry.saved), is_noted=True)
             if entry.state == "interrupted":
                 job.state = "interrupted"
                 self.over.insert(0, job)
@@ -253,6 +259,7 @@ class Runs(QObject):
         def ready(text: str) -> None:
             job.text = text
             if self.current is job:
+                self._note(job)
                 self._ask(self._request(job))
 
         if job.text:
