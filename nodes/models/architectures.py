@@ -247,9 +247,9 @@ def flux1_control(header: Header) -> Config:
     """FluxControlNetModel, from diffusers' names."""
     inner = header.dim("x_embedder.weight", 0)
     block = "transformer_blocks" if "transformer_blocks.0.attn.norm_q.weight" in header else "single_transformer_blocks"
-    head = header.dim(f"{block}.0.attn.norm_q.weight", 0)
+    head, sees_pixels = header.dim(f"{block}.0.attn.norm_q.weight", 0), header.dim("input_hint_block.conv_out.weight", 0)
     return {
-        "patch_size": 1,
+        "patch_size": 2 if sees_pixels else 1,
         "in_channels": header.dim("x_embedder.weight", 1),
         "num_layers": count(header, "transformer_blocks."),
         "num_single_layers": count(header, "single_transformer_blocks."),
@@ -260,7 +260,7 @@ def flux1_control(header: Header) -> Config:
         "guidance_embeds": "time_text_embed.guidance_embedder.linear_1.weight" in header,
         "axes_dims_rope": {128: [16, 56, 56]}.get(head) or [head // 8, head * 7 // 16, head * 7 // 16],
         "num_mode": header.dim("controlnet_mode_embedder.weight", 0) or None,
-        "conditioning_embedding_channels": header.dim("input_hint_block.conv_out.weight", 0) or None,
+        "conditioning_embedding_channels": sees_pixels or None,
     }
 
 

@@ -148,15 +148,27 @@ def test_less_denoise_keeps_more_of_the_picture(model, fox, nothing):
     assert distances[0] == 0 and distances[0] < distances[1] < distances[2]
 
 
-def test_inpainting_leaves_everything_outside_of_the_mask_as_it_was(model, fox, nothing):
+@pytest.mark.parametrize("way", [{}, {"mask_in_model": True}, {"soft_mask": True}])
+def test_inpainting_leaves_everything_outside_of_the_mask_as_it_was(model, fox, nothing, way):
     latent = encode(Image(torch.full((1, 3, 128, 128), 0.5)), model.vae)
     hole = torch.zeros(1, 1, 128, 128)
     hole[..., 32:96, 32:96] = 1
-    painted = sample(model.denoiser, fox, set_latent_mask(latent, Mask(hole)), nothing, **CHEAP).samples
+    painted = sample(model.denoiser, fox, set_latent_mask(latent, Mask(hole)), nothing, **way, **CHEAP).samples
     small = torch.nn.functional.interpolate(hole, size=(16, 16), mode="bilinear")
     outside = (small == 0).expand_as(painted)
     assert torch.equal(painted[outside], latent.samples[outside])
     assert not torch.allclose(painted[~outside], latent.samples[~outside])
+
+
+def test_a_grey_mask_blends_or_with_a_soft_mask_sets_free_late(model, fox, nothing):
+    """Differential inpainting: light grey changes more than dark grey, black not at all."""
+    latent = encode(Image(torch.full((1, 3, 128, 128), 0.5)), model.vae)
+    ramp = Mask(torch.linspace(0, 1, 128).view(1, 1, 1, 128).expand(1, 1, 128, 128))
+    settings = {**CHEAP, "steps": 8}
+    change = (sample(model.denoiser, fox, set_latent_mask(latent, ramp), nothing, soft_mask=True, **settings).samples - latent.samples).abs().mean((0, 1, 2))
+    assert float(change[1:5].mean()) < float(change[6:10].mean()) < float(change[11:].mean())
+    seen, after = (sample(model.denoiser, fox, set_latent_mask(latent, ramp), nothing, mask_in_model=m, **settings).samples for m in (True, False))
+    assert not torch.allclose(seen, after, atol=0.01)
 
 
 def test_a_variation_of_nothing_is_the_picture_itself_and_a_full_one_that_of_the_other_seed(model, fox, nothing):

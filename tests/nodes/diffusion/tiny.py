@@ -160,19 +160,19 @@ def adapter() -> T2IAdapter:
     return T2IAdapter(in_channels=3, channels=[8, 16], num_res_blocks=1, downscale_factor=2, adapter_type="full_adapter").eval()
 
 
-def sd3() -> SD3Transformer2DModel:
+def sd3(channels: int = 4) -> SD3Transformer2DModel:
     torch.manual_seed(6)
     return SD3Transformer2DModel(
         sample_size=16,
         patch_size=1,
-        in_channels=4,
+        in_channels=channels,
         num_layers=2,
         attention_head_dim=8,
         num_attention_heads=4,
         caption_projection_dim=32,
         joint_attention_dim=32,
         pooled_projection_dim=64,
-        out_channels=4,
+        out_channels=channels,
     ).eval()
 
 
@@ -180,7 +180,7 @@ def sd3_controlnet(transformer: SD3Transformer2DModel, **settings: object) -> SD
     torch.manual_seed(13)
     config = {"sample_size": 16, "patch_size": 1, "in_channels": 4, "num_layers": 1, "attention_head_dim": 8, "num_attention_heads": 4}
     config |= {"caption_projection_dim": 32, "joint_attention_dim": 32, "pooled_projection_dim": 64, "out_channels": 4}
-    net = SD3ControlNetModel(**config, **settings)
+    net = SD3ControlNetModel(**(config | settings))
     for name, weight in net.named_parameters():
         if "controlnet" in name or "pos_embed_input" in name:
             torch.nn.init.normal_(weight, std=0.2)
@@ -192,7 +192,7 @@ def flux(channels: int = 16, guidance: bool = True) -> FluxTransformer2DModel:
     return FluxTransformer2DModel(
         patch_size=1,
         in_channels=channels,
-        out_channels=16,
+        out_channels=channels,
         num_layers=1,
         num_single_layers=1,
         attention_head_dim=16,
@@ -206,19 +206,9 @@ def flux(channels: int = 16, guidance: bool = True) -> FluxTransformer2DModel:
 
 def flux_controlnet(transformer: FluxTransformer2DModel, seed: int = 5, layers: int = 1, **settings: object) -> FluxControlNetModel:
     torch.manual_seed(seed)
-    net = FluxControlNetModel(
-        patch_size=1,
-        in_channels=transformer.config.in_channels,
-        num_layers=layers,
-        num_single_layers=1,
-        attention_head_dim=16,
-        num_attention_heads=2,
-        joint_attention_dim=32,
-        pooled_projection_dim=32,
-        axes_dims_rope=(4, 4, 8),
-        guidance_embeds=transformer.config.guidance_embeds,
-        **settings,
-    )
+    config = {"patch_size": 1, "in_channels": transformer.config.in_channels, "num_layers": layers, "num_single_layers": 1, "attention_head_dim": 16}
+    config |= {"num_attention_heads": 2, "joint_attention_dim": 32, "pooled_projection_dim": 32, "axes_dims_rope": (4, 4, 8)}
+    net = FluxControlNetModel(**(config | {"guidance_embeds": transformer.config.guidance_embeds} | settings))
     torch.manual_seed(seed)
     for name, weight in net.named_parameters():
         if "controlnet" in name:

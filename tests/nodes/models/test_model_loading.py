@@ -135,6 +135,36 @@ def test_a_controlnet_loads_from_the_original_and_from_diffusers_names(parts, tm
         same(load(handle).module, control)
 
 
+@pytest.mark.parametrize("settings", [{}, {"num_mode": 7}, {"conditioning_embedding_channels": 16, "patch_size": 2}, {"num_layers": 0}])
+def test_a_controlnet_of_flux_needs_no_config(settings, tmp_path):
+    from diffusers import FluxControlNetModel
+
+    config = {"num_layers": 2, "num_single_layers": 1, "attention_head_dim": 128, "num_attention_heads": 1, "joint_attention_dim": 32, "pooled_projection_dim": 24}
+    control = tiny.randomised(FluxControlNetModel(**(config | settings)), 9)
+    save_file(tiny.prefixed(control.state_dict(), ""), tmp_path / "lines.safetensors")
+    handle = open_control(tmp_path / "lines.safetensors")
+    assert (handle.family, handle.kind) == ("flux1", "controlnet-union" if "num_mode" in settings else "controlnet")
+    loaded = load(handle).module
+    same(loaded, control)
+    assert {name: value for name, value in loaded.config.items() if name[0] != "_"} == {name: value for name, value in control.config.items() if name[0] != "_"}
+
+
+@pytest.mark.parametrize("has_text", [True, False])
+def test_a_controlnet_of_sd3_needs_no_config(has_text, tmp_path):
+    """Those of SD 3.5 large see neither words nor patches of their own."""
+    from diffusers import SD3ControlNetModel
+
+    config = {"num_layers": 2, "attention_head_dim": 64, "num_attention_heads": 1, "caption_projection_dim": 64, "pooled_projection_dim": 24}
+    special = {"joint_attention_dim": 32, "pos_embed_max_size": 8} if has_text else {"joint_attention_dim": None, "use_pos_embed": False}
+    control = tiny.randomised(SD3ControlNetModel(**config, **special, force_zeros_for_pooled_projection=has_text), 9)
+    save_file(tiny.prefixed(control.state_dict(), ""), tmp_path / "lines.safetensors")
+    handle = open_control(tmp_path / "lines.safetensors")
+    assert (handle.family, handle.kind) == ("sd3", "controlnet")
+    loaded = load(handle).module
+    same(loaded, control)
+    assert loaded.config.force_zeros_for_pooled_projection == has_text
+
+
 def test_a_controlnet_of_another_family_or_width_is_refused_before_loading(parts, checkpoint, tmp_path):
     from diffusers import ControlNetModel
 

@@ -57,13 +57,14 @@ def unet(kind="sd1", channels=4, context=64):
     return randomised(UNet2DConditionModel(**common, **special), 2)
 
 
-def vae(**options):
+def vae(levels=2, channels=4, **options):
+    """levels: 2 halves the picture once, 4 three times, as the published ones do."""
     from diffusers import AutoencoderKL
 
     return randomised(
         AutoencoderKL(
-            block_out_channels=(32, 64), down_block_types=["DownEncoderBlock2D"] * 2, up_block_types=["UpDecoderBlock2D"] * 2, layers_per_block=1,
-            latent_channels=4, norm_num_groups=32, **options,
+            block_out_channels=(*[32] * (levels - 1), 64), down_block_types=["DownEncoderBlock2D"] * levels, up_block_types=["UpDecoderBlock2D"] * levels,
+            layers_per_block=1, latent_channels=channels, norm_num_groups=32, **options,
         ),
         3,
     )  # fmt: skip
