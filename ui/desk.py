@@ -388,7 +388,8 @@ class Desk(QObject):
         view, document = self.view, self.document
         if view is not None and document is not None:
             where = view.viewport().mapToGlobal(view.mapFromScene(scene_pos))
-            self.palette_of_nodes.open(where - QPoint(18, 28), scene_pos, document.specs, hint)
+            beside = QPoint(20, -28) if hint is not None else QPoint(-18, -28)  # the end of the dragged link stays in sight
+            self.palette_of_nodes.open(where + beside, scene_pos, document.specs, hint)
 
     def _add_node(self, type_id: str, hint: PortRef | None, keep_open: bool) -> None:
         view = self.view

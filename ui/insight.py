@@ -12,6 +12,7 @@ from nodegraph.graph import Node
 from nodegraph.node import File
 from ui import vocabulary
 from ui.document import Document
+from ui.drops import stored_name
 from ui.panels.controls import EditorContext
 
 if TYPE_CHECKING:
@@ -62,9 +63,25 @@ def insight_of(registry: Registry, document: Document) -> Insight:
     def missing(node: Node) -> frozenset[str]:
         return frozenset(name for name, marker, value in files_of(node) if resolved(marker.folder, value) is None)
 
+    def family_of_file(marker: File, name: str) -> str | None:
+        """As a node tells that opens files of this folder, or else of these kinds: all read the same headers."""
+        path = resolved(marker.folder, name)
+        tellers = [
+            (item.file.folder != marker.folder, type_id, item.name)
+            for type_id in sorted(registry.with_family)
+            for item in registry.specs[type_id].inputs
+            if item.file is not None and (item.file.folder == marker.folder or set(item.file.suffixes) >= set(marker.suffixes) > set())
+        ]
+        if path is None or not tellers:
+            return None
+        _, type_id, key = min(tellers)
+        return family_name(type_id, ((key, str(path)),))
+
     context = EditorContext(
         files=folders.names,
         path_of=lambda marker, name: resolved(marker.folder, name),
+        name_of=lambda marker, path: stored_name(folders, marker.folder, path),
+        family_of=family_of_file,
         words=lambda: vocabulary.inversions(folders),
         vocabulary=lambda: vocabulary.shipped_words() if vocabulary.uses_shipped_model(document.root) else (),
     )

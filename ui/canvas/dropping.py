@@ -49,7 +49,9 @@ def drop_on_node(view: GraphView, path: Path, place: QPointF) -> bool:
     port = next((p for p in item.spec.inputs if p.name not in fed and path.suffix.lower() in _suffixes(p)), None)
     if port is None:
         return False
-    return view.edit(f"Change {port.label}", lambda graph: graph.with_value(item.node.id, port.name, path.as_posix()))
+    context = view.editor.context
+    name = context.name_of(port.file, path) if context is not None and port.file is not None else path.as_posix()
+    return view.edit(f"Change {port.label}", lambda graph: graph.with_value(item.node.id, port.name, name))
 
 
 def _suffixes(port: Input) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ class Hands:
             return
         view.setFocus(Qt.FocusReason.MouseFocusReason)
         view.stand_still()
+        view.let_go_of_link()
         view.editor.accept_editor()
         self._held = view.floating_at(event.position())
         if self._held is not None:
@@ -71,6 +72,7 @@ class Hands:
             return
         pointer = self._pointer(event)
         if self.gesture is None:
+            self.view.let_go_of_link()
             if not self._hover_floating(event.position()):
                 self._hover(pointer)
             return
@@ -102,7 +104,8 @@ class Hands:
         self._pressed = None
         if self.scene.moving:
             self.view.begin_motion()
-        self._hover(pointer)
+        if self.scene.overlay.link is None:  # else a search is open
+            self._hover(pointer)
 
     def double_click(self, event: QMouseEvent) -> None:
         if (

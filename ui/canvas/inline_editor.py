@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, QObject, QRect, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit, QWidget
 
@@ -242,6 +242,9 @@ class _NoteArea(QPlainTextEdit):
         self.setPlaceholderText("Write in Markdown")
         self.setAccessibleName("Note")
         self.textChanged.connect(lambda: self.typed.emit(self.toPlainText()))
+
+    def sizeHint(self) -> QSize:
+        return QSize(LEAST_WIDTH, LEAST_HEIGHT)  # as large as its note, whatever Qt would like
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:

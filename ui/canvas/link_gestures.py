@@ -126,6 +126,8 @@ class DragLink(Gesture):
         elif self.moves_all:
             return
         else:
+            self.view.status_hint.emit("Enter: add and link|Esc: let go")
+            self.scene.overlay.link = dragged  # it stays in sight until a node was found, or the hand comes back
             self.view.node_search_requested.emit(QPointF(*dragged.at), self.starts[0])
 
     def _take_off(self) -> None:

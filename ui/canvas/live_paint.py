@@ -14,19 +14,18 @@ from ui.canvas.paint import NO_PEN, draw_box, draw_text, wrapped
 from ui.theme import Theme
 
 ERROR_LINES = 3
+CUT_MOST = 0.12  # of a picture's width or height
 
 
 def fitted_preview(image: QImage, width: float, height: float, ratio: float, opacity: float, fast: bool) -> QPixmap:
-    """The picture filling the preview's room from its centre, with round corners, as a pixmap to be blitted.
-
-    Pictures between 2:1 and 1:2 fill the room; others are shown whole."""
+    """The picture in the preview's room, with round corners, as a pixmap to be blitted: whole, or filling it where that cuts off little."""
     w, h = max(1, round(width * ratio)), max(1, round(height * ratio))
     made = QPixmap(w, h)
     made.fill(Qt.GlobalColor.transparent)
     if image.isNull():
         return made
-    aspect = image.width() / image.height()
-    fill = 0.5 <= aspect <= 2 and 0.6 < aspect * h / w < 1.7
+    across_room = image.width() / image.height() * h / w
+    fill = 1 - CUT_MOST <= across_room <= 1 / (1 - CUT_MOST)
     k = (max if fill else min)(w / image.width(), h / image.height())
     across, down = max(1, round(image.width() * k)), max(1, round(image.height() * k))
     if not (fast and k > 0.4):  # a brush filters over 2 x 2 pixels only

@@ -97,7 +97,7 @@ def shown_value(item: Input, value: Any, kind: Kind | None = None) -> str:
         text = str(value)
         return PurePosixPath(text).name or "choose"
     if kind == "choice":
-        return choice_text(value)
+        return choice_text(item, value)
     if kind == "toggle":
         return "on" if value else "off"
     if kind == "drawing":
@@ -105,36 +105,23 @@ def shown_value(item: Input, value: Any, kind: Kind | None = None) -> str:
     return " ".join(str(value).split("\n")) if kind == "line" else str(value)
 
 
-CHOICE_WORDS: Final[Mapping[str, str]] = {
-    "euler": "Euler",
-    "euler_ancestral": "Euler ancestral",
-    "heun": "Heun",
-    "dpmpp_2m": "DPM++ 2M",
-    "dpmpp_2m_sde": "DPM++ 2M SDE",
-    "dpmpp_3m_sde": "DPM++ 3M SDE",
-    "dpmpp_sde": "DPM++ SDE",
-    "dpmpp_2s_ancestral": "DPM++ 2S ancestral",
-    "ddim": "DDIM",
-    "ddpm": "DDPM",
-    "lcm": "LCM",
-    "lms": "LMS",
-    "unipc": "UniPC",
-    "cfg": "CFG",
-    "png": "PNG",
-    "jpg": "JPEG",
-    "jpeg": "JPEG",
-    "webp": "WebP",
-    "tiff": "TIFF",
-    "sgm_uniform": "SGM uniform",
-}
+ACRONYMS: Final = {
+    word.lower(): word
+    for word in ("PNG", "JPEG", "WebP", "TIFF", "GIF", "fp8", "fp16", "fp32", "bf16", "SDXL", "SD3", "MLSD", "CFG", "VAE", "CPU")
+} | {"sd1": "SD 1.5", "sd2": "SD 2", "flux1": "FLUX.1", "flux2": "FLUX.2"}
 
 
-def choice_text(value: Any) -> str:
-    """A choice in words."""
-    text = str(value)
-    if text in CHOICE_WORDS:
-        return CHOICE_WORDS[text]
-    return in_words(text, first=True) if text.islower() else text.replace("_", " ")
+def choice_text(item: Input, value: Any) -> str:
+    """A choice in words: those that the node gives it, or its own, beginning with a capital."""
+    text = item.choice_label(value)
+    if text != str(value) or not text:
+        return text or "not set"
+    if text.islower() or "_" in text:
+        words = [ACRONYMS.get(word, word) for word in text.replace("_", " ").replace("-", " ").split(" ")]
+        text = " ".join(words)
+        if words[0].islower() and len(words[0]) > 1 and words[0] not in ACRONYMS.values():
+            text = text[:1].upper() + text[1:]
+    return text
 
 
 # Scrubbing --------------------------------------------------------------------------------------------------------

@@ -179,9 +179,15 @@ class GraphView(QGraphicsView):
                     graph = edits.linked(graph, ports, edits.link_between(hint, new))
             return graph
 
+        self.let_go_of_link()
         self.edit(f"Add {spec.title}", change)
         self.document.select([made[0]])
         return made[0]
+
+    def let_go_of_link(self) -> None:
+        """A link that waits for a node to be found is no longer wanted."""
+        if self._scene.overlay.link is not None and self.hands.gesture is None:
+            self._scene.overlay.clear()
 
     # -- moving about
 
@@ -434,6 +440,10 @@ class GraphView(QGraphicsView):
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         if not self.hands.key_up(event):
             super().keyReleaseEvent(event)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        self.let_go_of_link()
+        super().focusInEvent(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         self.hands.space_down = False

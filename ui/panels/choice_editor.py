@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,16 @@ class Chooser(QFrame):
         if first is not None and (current is None or current.isHidden()):
             self.list.setCurrentItem(first)
 
+    def add_family(self, family: str) -> None:
+        """Offer to show one model family only, once there are two to choose from."""
+        known = [self.family.itemText(k) for k in range(self.family.count())]
+        if family in known:
+            return
+        if not known:
+            self.family.addItem(EVERY)
+        self.family.insertItem(1 + sum(name < family for name in known if name != EVERY), family)
+        self.family.setVisible(self.family.count() > 2)
+
     def open_below(self, owner: QWidget, rect_bottom_left: QPoint, width: int) -> None:
         """Pop up under a field; inside the screen."""
         rows = min(max(self.list.count(), 1), 10)
@@ -167,7 +177,7 @@ class ChoiceEditor(Editor):
 
     def choices(self) -> tuple[Sequence[Any], Sequence[str]]:
         """The values, and how they are called."""
-        return self.item.choices, [choice_text(value) for value in self.item.choices]
+        return self.item.choices, [choice_text(self.item, value) for value in self.item.choices]
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -274,22 +284,15 @@ class FileEditor(ChoiceEditor):
         marker = self.item.file
         if marker is None:
             return
-        families: dict[str, None] = {}
-        for k in range(chooser.list.count()):
-            entry = chooser.list.item(k)
-            family = self.context.family_of(marker, str(entry.data(VALUE)))
-            entry.setData(FAMILY, family)
-            if family:
-                families[family] = None
-        if len(families) > 1:
-            chooser.family.addItems([EVERY, *sorted(families)])
-            chooser.family.show()
         if self.shows_pictures:
             chooser.list.setIconSize(QSize(THUMB, THUMB))
-            thumbnails = _Thumbnails(
-                chooser, [(k, self.context.path_of(marker, str(chooser.list.item(k).data(VALUE)))) for k in range(chooser.list.count())]
-            )
-            thumbnails.begin()
+            blank = QPixmap(THUMB, THUMB)
+            blank.fill(Qt.GlobalColor.transparent)
+            for k in range(chooser.list.count()):
+                chooser.list.item(k).setIcon(QIcon(blank))  # so that rows have their height from the beginning
+            _Filler(chooser, lambda name: self._show_thumbnail(chooser, name))
+        else:
+            _Filler(chooser, lambda name: self._show_family(chooser, name))
         if self.context.choose_outside:
             button = QPushButton(themes.icon("folder-open"), "Another file", chooser)
             button.setProperty("kind", "ghost")
@@ -297,6 +300,27 @@ class FileEditor(ChoiceEditor):
             button.clicked.connect(self.browse)
             chooser.foot.addWidget(button)
             chooser.foot.addStretch(1)
+
+    def _show_thumbnail(self, chooser: Chooser, entry: QListWidgetItem) -> None:
+        assert self.item.file is not None
+        path = self.context.path_of(self.item.file, str(entry.data(VALUE)))
+        if path is None or path.suffix.lower() not in IMAGE_SUFFIXES:
+            return
+        reader = QImageReader(str(path))
+        reader.setAutoTransform(True)
+        size = reader.size()
+        if size.isValid():
+            reader.setScaledSize(size.scaled(THUMB, THUMB, Qt.AspectRatioMode.KeepAspectRatio))
+        image = reader.read()
+        if not image.isNull():
+            entry.setIcon(QIcon(QPixmap.fromImage(image)))
+
+    def _show_family(self, chooser: Chooser, entry: QListWidgetItem) -> None:
+        assert self.item.file is not None
+        family = self.context.family_of(self.item.file, str(entry.data(VALUE)))
+        entry.setData(FAMILY, family)
+        if family:
+            chooser.add_family(family)
 
     def browse(self) -> None:
         """Any file of this computer."""
@@ -306,7 +330,11 @@ class FileEditor(ChoiceEditor):
         found = self.context.path_of(marker, str(self.value)) if marker is not None and self.value else None
         path, _ = QFileDialog.getOpenFileName(self, self.item.label, str(found.parent) if found else "", pattern)
         if path:
-            self.commit(path)
+            self._take(Path(path))
+
+    def _take(self, path: Path) -> None:
+        """A file by the name under which a graph finds it on other computers too, where it has one."""
+        self.commit(self.context.name_of(self.item.file, path) if self.item.file is not None else path.as_posix())
 
     def takes(self, path: Path) -> bool:
         marker = self.item.file
@@ -321,33 +349,22 @@ class FileEditor(ChoiceEditor):
         for url in event.mimeData().urls():
             if url.isLocalFile() and self.takes(Path(url.toLocalFile())):
                 event.acceptProposedAction()
-                self.commit(Path(url.toLocalFile()).as_posix())
+                self._take(Path(url.toLocalFile()))
                 return
 
 
-class _Thumbnails:
-    """Fills in small pictures one after the other, a few ms at a time, so that the list opens at once."""
+class _Filler(QTimer):
+    """Does something slow for each entry of a list, one at a time, so that the list opens at once. Lives as long as the list."""
 
-    def __init__(self, chooser: Chooser, wanted: list[tuple[int, Path | None]]) -> None:
-        self._chooser = chooser
-        self._wanted = [(k, path) for k, path in wanted if path is not None and path.suffix.lower() in IMAGE_SUFFIXES]
-        self._timer = QTimer(chooser, interval=0)
-        self._timer.timeout.connect(self._next)
-
-    def begin(self) -> None:
-        if self._wanted:
-            self._timer.start()
+    def __init__(self, chooser: Chooser, act: Callable[[QListWidgetItem], None]) -> None:
+        super().__init__(chooser, interval=0)
+        self._list, self._act, self._at = chooser.list, act, 0
+        self.timeout.connect(self._next)
+        self.start()
 
     def _next(self) -> None:
-        if not self._wanted:
-            self._timer.stop()
+        if self._at >= self._list.count():
+            self.stop()
             return
-        k, path = self._wanted.pop(0)
-        reader = QImageReader(str(path))
-        reader.setAutoTransform(True)
-        size = reader.size()
-        if size.isValid():
-            reader.setScaledSize(size.scaled(THUMB, THUMB, Qt.AspectRatioMode.KeepAspectRatio))
-        image = reader.read()
-        if not image.isNull():
-            self._chooser.list.item(k).setIcon(QIcon(QPixmap.fromImage(image)))
+        self._act(self._list.item(self._at))
+        self._at += 1

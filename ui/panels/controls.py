@@ -64,6 +64,7 @@ class EditorContext:
 
     files: Callable[[File], Sequence[str]] = lambda marker: standard().names(marker)
     path_of: Callable[[File, str], Path | None] = lambda marker, name: standard().resolve(marker.folder, name)
+    name_of: Callable[[File, Path], str] = lambda marker, path: path.as_posix()
     family_of: Callable[[File, str], str | None] = lambda marker, name: None
     tokens: Callable[[str], int | None] = clip_tokens
     words: Callable[[], Sequence[str]] = lambda: ()  # to be completed in prompts: "<lora:name:1>", "embedding:name", "__wildcard__"

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from PySide6.QtCore import QEvent, QSize, QStringListModel, Qt, QTimer, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QSyntaxHighlighter, QTextCharFormat, QTextCursor, QTextDocument
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent, QSyntaxHighlighter, QTextCharFormat, QTextCursor, QTextDocument
 from PySide6.QtWidgets import QCompleter, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
 from nodegraph.spec import Input
@@ -15,6 +15,7 @@ from ui.canvas.row_paint import prompt_marks
 from ui.panels.controls import Editor, EditorContext, leaves_editor
 
 WINDOW = 75  # tokens that CLIP reads at once, without begin and end
+COUNT = 16  # px at the foot of a prompt, for the number of its tokens
 PAUSE = 350  # ms without typing until a preview is sent and tokens are counted
 WEIGHTED = re.compile(r"\((?P<text>[^()]*?)(?::\s*(?P<weight>-?\d+(?:\.\d+)?))?\)$")
 
@@ -84,6 +85,13 @@ class _Area(QPlainTextEdit):
         self._owner = owner
         self.setTabChangesFocus(True)
         self.document().setDocumentMargin(2)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        if owner.is_prompt:
+            self.setViewportMargins(0, 0, 0, COUNT)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._owner.count.setGeometry(8, self.height() - COUNT - 3, self.width() - 16, COUNT)
 
     def event(self, event: QEvent) -> bool:
         if leaves_editor(event):
@@ -118,20 +126,20 @@ class PromptEditor(Editor):
     def __init__(self, item: Input, value: Any, parent: QWidget | None = None, context: EditorContext | None = None) -> None:
         super().__init__(item, "" if value is None else str(value), parent, context)
         self.is_prompt = item.text is not None and item.text.prompt
+        self.count = QLabel(self)
         self.area = _Area(self)
+        self.count.setParent(self.area)
         self.area.setPlainText(self.value)
         self.area.setPlaceholderText(item.help.partition(".")[0])
         self.area.setAccessibleName(item.label)
-        self.count = QLabel(self)
         self.count.setProperty("kind", "faint")
+        self.count.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.count.setTextFormat(Qt.TextFormat.PlainText)
         self.count.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.count.setVisible(self.is_prompt)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.area, 1)
-        layout.addWidget(self.count)
+        layout.addWidget(self.area)
         if self.is_prompt:
             self._marks = _Marks(self.area.document())
         self.completer = QCompleter(QStringListModel(self), self)
@@ -144,7 +152,7 @@ class PromptEditor(Editor):
         self.area.textChanged.connect(self._pause.start)
         self.area.left.connect(self.finish)
         self.area.entered.connect(self.finish)
-        self.area.escaped.connect(self._back)
+        self.area.escaped.connect(self._leave)
         self.setFocusProxy(self.area)
         lines = item.text.lines if item.text is not None else 3
         self.setMinimumHeight(16 * max(2, min(lines, 6)) + 14 + (18 if self.is_prompt else 0))
@@ -171,12 +179,9 @@ class PromptEditor(Editor):
         if self.text() != self.value:
             self.commit(self.text())
 
-    def _back(self) -> None:
-        self._pause.stop()
-        if self.text() != self.value:
-            self.area.setPlainText(self.value)
-            self._pause.stop()
-            self.preview.emit(self.value)
+    def _leave(self) -> None:
+        """Escape keeps the words: they are the dearest thing in a graph, and undo takes them back."""
+        self.finish()
         self.cancelled.emit()
 
     def _on_pause(self) -> None:

@@ -118,6 +118,14 @@ def test_dropping_a_link_on_empty_canvas_asks_for_a_node_of_its_type(hand: Hand,
     assert (hint.node, hint.name, hint.side, hint.type) == ("sample", "latent", "out", "Latent")
 
 
+def test_a_link_that_asks_for_a_node_stays_in_sight_until_the_hand_comes_back(hand: Hand, view: GraphView) -> None:
+    for come_back in (lambda: hand.move(QPointF(1000, 560), Qt.MouseButton.NoButton), lambda: view.add_node("latent/blur", QPointF(980, 500))):
+        hand.drag(hand.port("sample", "out", "latent"), QPointF(980, 500))
+        assert view.graph_scene.overlay.link is not None
+        come_back()
+        assert view.graph_scene.overlay.link is None
+
+
 def test_a_node_added_for_a_link_is_linked_by_its_first_port_that_fits(document: Document, hand: Hand, view: GraphView) -> None:
     hint = view.graph_scene.ports.ref("sample", "latent", "out")
     name = view.add_node("latent/blur", QPointF(1100, 500), hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nodegraph.node import Randomize, Range, Text, Unit
+from nodegraph.node import Labels, Randomize, Range, Text, Unit
 from nodegraph.spec import Input
 from ui.canvas.anatomy import bar
 from ui.canvas.values import ValueProblem, calculate, choice_text, kind_of, number_text, rounded, scrubbed, seed_text, typed_number
@@ -39,8 +39,17 @@ def test_numbers_are_shown_with_the_places_of_their_step_and_their_unit() -> Non
     assert number_text(GUIDANCE, 6.5) == "6.5"
     assert number_text(GUIDANCE, 6.525) == "6.525"
     assert seed_text(4815162342) == "4 815 162 342"
-    assert choice_text("dpmpp_2m") == "DPM++ 2M"
-    assert choice_text("nearest_exact") == "Nearest exact"
+    plain = Input("way", "str", default="a", choices=("nearest_exact", "fp16", "a > b", "sdxl-refiner", "FLUX Kontext", ""))
+    assert [choice_text(plain, value) for value in plain.choices] == [
+        "Nearest exact",
+        "fp16",
+        "a > b",
+        "SDXL refiner",
+        "FLUX Kontext",
+        "not set",
+    ]
+    named = Input("sampler", "str", default="dpmpp_2m", choices=("dpmpp_2m",), markers=(Labels.of(dpmpp_2m="DPM++ 2M"),))
+    assert choice_text(named, "dpmpp_2m") == "DPM++ 2M"
 
 
 @pytest.mark.parametrize(

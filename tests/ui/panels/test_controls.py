@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent, QKeyEvent, QMouseEvent, QTextCursor, QWheelEvent
+from PySide6.QtGui import QColor, QDropEvent, QImage, QKeyEvent, QMouseEvent, QTextCursor, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
 from nodegraph.node import Color, Drawing, File, Randomize, Range, Text, Unit
@@ -157,7 +157,7 @@ def test_a_choice_is_found_by_typing_and_taken_with_return(make: Any, qtbot: Any
     assert said[0] == ("committed", "s17")
 
 
-def test_files_can_be_filtered_by_family_and_a_missing_one_keeps_its_name(make: Any) -> None:
+def test_files_can_be_filtered_by_family_and_a_missing_one_keeps_its_name(make: Any, qtbot: Any) -> None:
     context = EditorContext(
         files=lambda marker: ["a.safetensors", "b.safetensors", "c.safetensors"],
         path_of=lambda marker, name: None if name == "gone.safetensors" else Path(name),
@@ -167,10 +167,36 @@ def test_files_can_be_filtered_by_family_and_a_missing_one_keeps_its_name(make: 
     assert editor.missing and editor.value == "gone.safetensors"
     editor.open()
     chooser = editor.chooser
+    qtbot.waitUntil(chooser.family.isVisible)
     chooser.family.setCurrentText("SDXL")
     shown = [chooser.list.item(k).text() for k in range(chooser.list.count()) if not chooser.list.item(k).isHidden()]
     assert shown == ["a.safetensors", "c.safetensors"]
     chooser.close()
+
+
+def test_pictures_are_chosen_by_their_thumbnails(make: Any, qtbot: Any, tmp_path: Path) -> None:
+    picture = QImage(80, 40, QImage.Format.Format_RGB32)
+    picture.fill(QColor("#336699"))
+    picture.save(str(tmp_path / "sea.png"))
+    context = EditorContext(files=lambda marker: ["sea.png"], path_of=lambda marker, name: tmp_path / name)
+    editor, _ = make(Input("file", "path", default="", markers=(File("input", (".png",)),)), "", context)
+    editor.open()
+    entry = editor.chooser.list.item(0)
+
+    def middle() -> str:
+        return entry.icon().pixmap(40, 40).toImage().pixelColor(20, 10).name()
+
+    qtbot.waitUntil(lambda: middle() == "#336699")
+    editor.chooser.close()
+
+
+def test_a_file_of_the_user_s_folders_is_kept_by_its_name_there(make: Any, tmp_path: Path) -> None:
+    context = EditorContext(name_of=lambda marker, path: path.relative_to(tmp_path).as_posix(), path_of=lambda marker, name: tmp_path / name)
+    editor, said = make(Input("file", "path", default="", markers=(File("input", (".png",)),)), "", context)
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(tmp_path / "deer" / "one.png"))])
+    editor.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, mime, LEFT, NONE))
+    assert said == [("committed", "deer/one.png")]
 
 
 def test_a_picture_dropped_on_a_file_field_is_taken(make: Any, tmp_path: Path) -> None:
@@ -200,13 +226,12 @@ def test_a_shortcut_such_as_run_finds_what_was_just_typed(make: Any, qtbot: Any)
         assert said[-1][0] == "committed" and "b" in said[-1][1]
 
 
-def test_escape_brings_the_old_text_back(make: Any, qtbot: Any) -> None:
+def test_escape_leaves_a_prompt_and_keeps_its_words(make: Any, qtbot: Any) -> None:
     editor, said = make(PROMPT, "a deer")
     editor.begin()
-    qtbot.keyClicks(editor.area, "xx")
+    qtbot.keyClicks(editor.area, "s")
     qtbot.keyClick(editor.area, Qt.Key.Key_Escape)
-    assert editor.text() == "a deer"
-    assert said[-1] == ("cancelled", None)
+    assert said[-2:] == [("committed", "a deers"), ("cancelled", None)]
 
 
 def test_ctrl_up_weighs_the_selected_words(make: Any, qtbot: Any) -> None:
