@@ -112,7 +112,7 @@ def score(seen: judge.Judge, trials: Sequence[Trial], pictures: Tensor) -> dict[
         if colour:
             named.append(tint == colour)
         right[k] = right[k] and got == name and (colour is None or tint == colour)
-    backdrop, number, _ = (x.argmax(1).tolist() for x in seen.of_pictures(pictures))
+    backdrop, number = (x.argmax(1).tolist() for x in seen.of_pictures(pictures))
     return {
         "n": len(trials),
         "object": sum(objects) / len(objects),
@@ -187,14 +187,15 @@ def with_control(made: Any, control: Any, seen: judge.Judge, vocabulary: Vocabul
 
 @torch.no_grad()
 def with_lora(made: Any, file: Path, seen: judge.Judge, vocabulary: Vocabulary, count: int) -> dict[str, float]:
-    """Share of pictures judged flat at several strengths of the LoRA."""
-    prompts = [t.prompt for t in singles(vocabulary, 1, 5)[:count]]
+    """Share of pictures judged flat, and of objects right, at several strengths of the LoRA."""
+    trials = singles(vocabulary, 1, 5)[:count]
     made.load_lora_weights(file.parent, weight_name=file.name, adapter_name="flat")
     out = {}
     for strength in (0.0, 0.25, 0.5, 0.75, 1.0):
         made.set_adapters("flat", adapter_weights=strength)
-        pictures = draw(made, prompts, seed=3000)
-        out[f"flat at {strength}"] = float(seen.of_pictures(pictures)[2].softmax(1)[:, 1].gt(0.5).float().mean())
+        pictures = draw(made, [t.prompt for t in trials], seed=3000)
+        out[f"flat at {strength}"] = float(seen.of_crops(judge.crop(pictures, _WHOLE * len(trials)))[2].argmax(1).float().mean())
+        out[f"object at {strength}"] = score(seen, trials, pictures)["object"]
     made.unload_lora_weights()
     return out
 

@@ -27,7 +27,7 @@ def trunk(width: int) -> nn.Sequential:
 
 
 class Judge(nn.Module):
-    """Object and colour of a crop; background, number of objects and style of a whole picture."""
+    """Object, colour and style of a crop; background and number of objects of a whole picture."""
 
     def __init__(self, vocabulary: Vocabulary, width: int = 24) -> None:
         super().__init__()
@@ -35,16 +35,17 @@ class Judge(nn.Module):
         self.colours = (*vocabulary.colours, NATURAL)
         self.backdrops = (*vocabulary.plain, *vocabulary.places, "gradient")
         self.near, self.far = trunk(width), trunk(width // 2)
-        self.object, self.colour = nn.Linear(16 * width, len(self.objects)), nn.Linear(16 * width, len(self.colours))
-        self.backdrop, self.count, self.style = (nn.Linear(8 * width, n) for n in (len(self.backdrops), 3, 2))
+        self.object, self.colour, self.style = (nn.Linear(16 * width, n) for n in (len(self.objects), len(self.colours), 2))
+        self.backdrop, self.count = nn.Linear(8 * width, len(self.backdrops)), nn.Linear(8 * width, 3)
 
-    def of_crops(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+    def of_crops(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of object, colour and style: whether an object is flat is seen in its shading, not in the whole picture."""
         seen = self.near(crops)
-        return self.object(seen), self.colour(seen)
+        return self.object(seen), self.colour(seen), self.style(seen)
 
-    def of_pictures(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def of_pictures(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.far(F.interpolate(pictures, (SIDE, SIDE), mode="area"))
-        return self.backdrop(seen), self.count(seen), self.style(seen)
+        return self.backdrop(seen), self.count(seen)
 
 
 def crop(pictures: Tensor, boxes: Sequence[tuple[float, float, float]]) -> Tensor:
@@ -91,14 +92,13 @@ def loss_of(judge: Judge, given: Examples, pick: Tensor, rng: random.Random) -> 
     boxes = [(p.x + rng.uniform(-0.05, 0.05), p.y + rng.uniform(-0.05, 0.05), p.size * rng.uniform(1.0, 1.35)) for _, p in at]
     logits = judge.of_crops(crop(pictures[torch.tensor([k for k, _ in at])], boxes))
     colours = [judge.colours.index(p.colour or NATURAL) for _, p in at]
-    loss = F.cross_entropy(logits[1], torch.tensor(colours))
-    if not given.flat:
-        loss = loss + F.cross_entropy(logits[0], torch.tensor([judge.objects.index(p.name) for _, p in at]))
-    backdrop, count, style = judge.of_pictures(pictures)
+    loss = F.cross_entropy(logits[0], torch.tensor([judge.objects.index(p.name) for _, p in at]))
+    loss = loss + F.cross_entropy(logits[1], torch.tensor(colours))
+    loss = loss + F.cross_entropy(logits[2], torch.full((len(at),), int(given.flat)))
+    backdrop, count = judge.of_pictures(pictures)
     loss = loss + F.cross_entropy(backdrop, torch.tensor([judge.backdrops.index(s.backdrop.label) for s in shown]))
     same = torch.tensor([k for k, s in enumerate(shown) if s.kind in ("one", *words.COUNTS.values())], dtype=torch.long)
-    loss = loss + F.cross_entropy(count[same], torch.tensor([len(shown[int(k)].placements) - 1 for k in same]))
-    return loss + F.cross_entropy(style, torch.full((len(pick),), int(given.flat)))
+    return loss + F.cross_entropy(count[same], torch.tensor([len(shown[int(k)].placements) - 1 for k in same]))
 
 
 @torch.no_grad()
@@ -106,8 +106,8 @@ def ceiling(judge: Judge, given: Examples) -> dict[str, float]:
     """Shares that the judge gets right on scenes it never saw: no model can measure better than this."""
     at = [(k, p) for k, scene in enumerate(given.scenes) for p in scene.placements]
     logits = judge.of_crops(crop(given.pictures[torch.tensor([k for k, _ in at])], [(p.x, p.y, p.size * 1.15) for _, p in at]))
-    names, colours = ([table[int(i)] for i in x.argmax(1)] for table, x in zip((judge.objects, judge.colours), logits, strict=True))
-    backdrop, count, style = (x.argmax(1).tolist() for x in judge.of_pictures(given.pictures))
+    names, colours = ([table[int(i)] for i in x.argmax(1)] for table, x in zip((judge.objects, judge.colours), logits[:2], strict=True))
+    backdrop, count = (x.argmax(1).tolist() for x in judge.of_pictures(given.pictures))
     tinted = [k for k, (_, p) in enumerate(at) if p.colour]
     same = [k for k, s in enumerate(given.scenes) if s.kind in ("one", *words.COUNTS.values())]
     return {
@@ -115,7 +115,7 @@ def ceiling(judge: Judge, given: Examples) -> dict[str, float]:
         "colour": sum(colours[k] == at[k][1].colour for k in tinted) / max(1, len(tinted)),
         "background": sum(judge.backdrops[b] == s.backdrop.label for b, s in zip(backdrop, given.scenes, strict=True)) / len(given.scenes),
         "count": sum(count[k] + 1 == len(given.scenes[k].placements) for k in same) / max(1, len(same)),
-        "style": sum(s == int(given.flat) for s in style) / len(style),
+        "style": float((logits[2].argmax(1) == int(given.flat)).float().mean()),
     }
 
 
@@ -164,10 +164,11 @@ def main() -> None:
     vae = layout.autoencoder(args.vae).eval()
     solid, flat = sprites.three_d(args.npm, vocabulary.objects), sprites.flat(args.npm, vocabulary.objects)
     judge = Judge(vocabulary)
-    sets = [examples(vae, solid, vocabulary, 500_000, args.scenes), examples(vae, flat, vocabulary, 600_000, args.scenes // 5, flat=True)]
+    sets = [examples(vae, solid, vocabulary, 500_000, args.scenes), examples(vae, flat, vocabulary, 600_000, args.scenes // 2, flat=True)]
     print("scenes ready", flush=True)
     train(judge, sets, args.epochs)
     limits = ceiling(judge, examples(vae, solid, vocabulary, 700_000, 400))
+    limits |= {f"flat {k}": v for k, v in ceiling(judge, examples(vae, flat, vocabulary, 800_000, 200, flat=True)).items()}
     state.save(args.file, {"judge": judge.state_dict(), "objects": args.objects, "ceiling": limits})
     print("ceiling: " + ", ".join(f"{name} {value:.3f}" for name, value in limits.items()))
 
