@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
 
 from nodegraph.errors import Problem
 from nodegraph.graph import Graph
+from ui.at_hand import Offer
 from ui.document import Document
+from ui.label import shown_name
 from ui.words import quoted
+
+MOST_OFFERED: Final = 30
 
 
 @dataclass(frozen=True)
 class Repair:
-    """A button's words and what it does."""
+    """A button's words and what it does, or what it lets choose from."""
 
     words: str
-    act: Callable[[], None]
+    act: Callable[[], None] = lambda: None
+    choices: tuple[tuple[str, Callable[[], None]], ...] = ()
 
 
-def repairs(problem: Problem, document: Document) -> list[Repair]:
+def repairs(problem: Problem, document: Document, offer: Offer | None = None) -> list[Repair]:
     """At most two ways out, the likeliest first. Those inside a subgraph that is not open lead there instead."""
     found: list[Repair] = []
+    if offer is not None:
+        found += _other_files(offer, document)
     if problem.kind == "out-of-memory":
         found += _less_memory(document)
     node_id = problem.node_id
@@ -36,6 +45,19 @@ def repairs(problem: Problem, document: Document) -> list[Repair]:
             name = problem.input
             found.append(Repair("Use the default", lambda: document.edit("Reset", lambda g: g.without_value(node_id, name))))
     return found[:2]
+
+
+def _other_files(offer: Offer, document: Document) -> list[Repair]:
+    """The best file at hand on a button, the others in a menu."""
+
+    def use(name: str) -> Callable[[], None]:
+        return lambda: document.edit_root(f"Use {PurePosixPath(name).name}", lambda graph: graph.with_value(offer.node, offer.input, name) if offer.node in graph.nodes else graph)
+
+    best, others = offer.names[0], offer.names[1:MOST_OFFERED]
+    found = [Repair(f"Use ‘{shown_name(PurePosixPath(best).stem, 24)}’", use(best))]
+    if others:
+        found.append(Repair("Use another", choices=tuple((name, use(name)) for name in others)))
+    return found
 
 
 def unlinked(graph: Graph, node_id: str, name: str) -> Graph:

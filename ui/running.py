@@ -97,7 +97,7 @@ class Running:
     def branch(self, take: Take, kept: Kept) -> None:
         from ui.branching import branch
 
-        branch(self.desk.studio, self.desk.runs, take, kept)
+        branch(self.desk, take, kept)
 
     def show_job(self, job: Job) -> None:
         if job.document is not None and job.document in self.desk.studio.documents:

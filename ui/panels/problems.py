@@ -8,14 +8,15 @@ from pathlib import Path
 
 from PySide6.QtCore import QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
 
 from nodegraph.errors import Problem
 from ui import theme
+from ui.at_hand import Offer, offers_for
 from ui.document import Document
 from ui.label import IconLabel, Label, button
 from ui.notices import LOOKS
-from ui.repairs import headline, repairs
+from ui.repairs import Repair, headline, repairs
 from ui.threads import background
 
 
@@ -26,6 +27,7 @@ class Trouble:
     problem: Problem
     log: str = ""
     from_run: bool = False
+    offer: Offer | None = None  # files at hand that would do
 
 
 class ProblemCard(QWidget):
@@ -56,10 +58,13 @@ class ProblemCard(QWidget):
             inner.addWidget(body)
         acts = QHBoxLayout()
         acts.setSpacing(8)
-        fixes = repairs(problem, document)
+        fixes = repairs(problem, document, trouble.offer)
         for number, repair in enumerate(fixes):
             made = button(repair.words, "" if number == 0 else "link")
-            made.clicked.connect(lambda _checked=False, repair=repair: repair.act())
+            if repair.choices:
+                made.setMenu(_menu_of(repair, made))
+            else:
+                made.clicked.connect(lambda _checked=False, repair=repair: repair.act())
             acts.addWidget(made)
         if problem.node_id and len(fixes) < 2:
             made = button("Show node", "link" if fixes else "")
@@ -93,6 +98,19 @@ class ProblemCard(QWidget):
             self.show_wanted.emit(self._node)
         else:
             super().keyPressEvent(event)
+
+
+def _menu_of(repair: Repair, parent: QWidget) -> QMenu:
+    """Its choices, made when the menu is opened."""
+    menu = QMenu(parent)
+
+    def fill() -> None:
+        menu.clear()
+        for words, act in repair.choices:
+            menu.addAction(words.replace("&", "&&")).triggered.connect(lambda _checked=False, act=act: act())
+
+    menu.aboutToShow.connect(fill)
+    return menu
 
 
 class Checker(QWidget):
@@ -144,21 +162,28 @@ class Checker(QWidget):
             self._timer.start()
             return
         from nodegraph.plan import check
+        from ui.insight import insight_of
 
-        graph, base = document.root, document.path.parent if document.path else None
+        graph, base, specs = document.root, document.path.parent if document.path else None, document.specs
+        insight = insight_of(registry, document)
         self._busy = True
 
-        def done(problems: list[Problem]) -> None:
+        def work() -> list[Trouble]:
+            problems = check(graph, registry, base)
+            offers = offers_for(problems, graph, specs, insight)
+            return [Trouble(problem, offer=offers.get(problem)) for problem in problems]
+
+        def done(troubles: list[Trouble]) -> None:
             self._busy = False
             if document is self._document:
-                self._of_graph = [Trouble(problem) for problem in problems]
+                self._of_graph = troubles
                 self._tell()
 
         def failed(error: Exception) -> None:
             self._busy = False
             raise error
 
-        background().run(lambda: check(graph, registry, base), done, failed)
+        background().run(work, done, failed)
 
     def _tell(self) -> None:
         document = self._document

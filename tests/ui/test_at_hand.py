@@ -1,0 +1,78 @@
+"""A missing file: what there is instead, and a press that puts it in."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import pytest
+
+from nodegraph.folders import Folders
+from nodegraph.graph import Graph, Link, Node
+from nodegraph.plan import check
+from nodegraph.registry import Registry
+from ui.at_hand import offers_for
+from ui.document import Document
+from ui.insight import insight_of
+from ui.repairs import repairs
+
+
+def safetensors(path, *names: str) -> None:
+    """A file with these tensors in its header, as the family is told by names and shapes alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = json.dumps({name: {"dtype": "F16", "shape": [1], "data_offsets": [0, 2]} for name in names}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0")
+
+
+@pytest.fixture
+def registry(tmp_path):
+    return Registry.load(Folders(tmp_path, tmp_path / "cache", tmp_path / "out"), plugins=False)
+
+
+def document_of(registry, **nodes: Node) -> Document:
+    return Document(registry.specs, Graph().with_nodes(Node(name, node.type, node.values) for name, node in nodes.items()))
+
+
+def offers(registry, document):
+    problems = check(document.root, registry)
+    return [(p, offer) for p, offer in offers_for(problems, document.root, document.specs, insight_of(registry, document)).items()]
+
+
+def test_a_missing_checkpoint_is_answered_with_those_that_are_there_the_likest_first(qapp, registry, tmp_path):
+    for name in ("other", "juniper-v5"):
+        safetensors(tmp_path / "models" / "checkpoints" / f"{name}.safetensors", "x")
+    document = document_of(registry, model=Node("", "loaders/checkpoint", {"file": "juniper-xl-v4.safetensors"}))
+    ((problem, offer),) = offers(registry, document)
+    assert problem.kind == "missing-file" and (offer.node, offer.input) == ("model", "file")
+    assert offer.names[0] == "juniper-v5.safetensors" and set(offer.names) >= {"other.safetensors", "starter"}
+
+
+def test_only_files_of_the_family_of_the_graph_are_offered_and_those_that_do_not_tell(qapp, registry, tmp_path):
+    """The shipped ControlNet and LoRA belong to the shipped model; a file of another family would only be the next problem."""
+    safetensors(tmp_path / "models" / "loras" / "mystery.safetensors", "x")
+    xl = "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight"
+    safetensors(tmp_path / "models" / "loras" / "for-xl.safetensors", xl)
+    document = document_of(
+        registry, model=Node("", "loaders/checkpoint", {"file": "starter"}), lora=Node("", "adapters/lora", {"file": "gone.safetensors"})
+    )
+    document.edit("Link", lambda g: g.with_link(Link("model", "denoiser", "lora", "denoiser")))
+    insight = insight_of(registry, document)
+    spec = registry.specs["adapters/lora"].by_name["file"]
+    told = {name: insight.context.family_of(spec.file, name) for name in insight.context.files(spec.file)}
+    offer = next(offer for problem, offer in offers(registry, document) if problem.node_id == "lora")
+    family = insight.family(document.graph.nodes["model"])
+    assert {told[name] for name in offer.names} <= {family, None} and "mystery.safetensors" in offer.names
+    assert all(name in offer.names for name, own in told.items() if own in (family, None))
+
+
+def test_a_press_puts_the_best_file_in_and_one_undo_takes_it_out(qapp, registry, tmp_path):
+    safetensors(tmp_path / "models" / "checkpoints" / "juniper-v5.safetensors", "x")
+    document = document_of(registry, model=Node("", "loaders/checkpoint", {"file": "juniper-xl-v4.safetensors"}))
+    ((problem, offer),) = offers(registry, document)
+    best, others = repairs(problem, document, offer)
+    assert best.words == "Use ‘juniper-v5’" and [words for words, _ in others.choices] == list(offer.names[1:])
+    best.act()
+    assert document.root.nodes["model"].values["file"] == "juniper-v5.safetensors"
+    assert not [p for p in check(document.root, registry) if p.kind == "missing-file"]
+    document.undo()
+    assert document.root.nodes["model"].values["file"] == "juniper-xl-v4.safetensors"
