@@ -1,4 +1,4 @@
-"""What ControlNets are shown: lines, edges, tones and surfaces of a picture. No model is needed for any of these but 'Depth'."""
+"""What ControlNets are shown: lines, edges, tones and surfaces of a picture. Only depth, poses and segments need a model."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -241,3 +241,73 @@ def depth_from_model(
     folder = model if model.is_dir() else model.parent
     near = depth(image.pixels, folder, choose(ctx.device))
     return Image(as_image(1 - near if invert else near))
+
+
+@node("preprocess/pose-from-model", title="Pose", keywords=("controlnet", "openpose", "skeleton", "vitpose", "dwpose", "stick figure", "keypoints"))
+def pose_from_model(
+    image: Image,
+    model: Annotated[Path, File("pose", (".safetensors",), folders=True)],
+    detector: Annotated[Path | None, File("detection", (".safetensors",), folders=True)] = None,
+    confidence: Fraction = 0.3,
+    thickness: Annotated[float, Range(1, 64, step=0.5), Unit("px")] = 4.0,
+    ctx: Context = HEADLESS,
+) -> Image:
+    """How people stand, as coloured stick figures on black, for an OpenPose ControlNet.
+
+    It needs a pose model, which does not ship: put the folder of a ViTPose model into your models folder under "pose".
+
+    Args:
+        model: A folder with config.json and .safetensors weights, in the layout of transformers (ViTPose with the 17 joints of COCO).
+        detector: Finds the people, so that there may be several: DETR, RT-DETR or YOLOS, from "detection". Without it the whole picture is one person.
+        confidence: Joints that the model is less sure of are left out.
+        thickness: Of the limbs. 4 is what ControlNets were trained with at 512 pixels.
+    """
+    import torch
+
+    from nodes.devices import choose
+    from nodes.models.pose import poses
+    from nodes.pictures.figures import stick_figures
+
+    folders = [path if path is None or path.is_dir() else path.parent for path in (model, detector)]
+    height, width = image.pixels.shape[-2:]
+    seen = poses(image.pixels, folders[0] or model, folders[1], device=choose(ctx.device))
+    if not any(len(people) for people in seen):
+        ctx.warn("The detector found nobody in the picture, so there is nothing to hold on to.")
+    return Image(torch.stack([stick_figures(people, width, height, thickness, confidence) for people in seen]))
+
+
+Segmenter = Annotated[Path, File("segmentation", (".safetensors",), folders=True)]
+
+
+@node("preprocess/segments-from-model", title="Segments", keywords=("controlnet", "segmentation", "ade20k", "oneformer", "uniformer", "semantic"))
+def segments_from_model(image: Image, model: Segmenter, ctx: Context = HEADLESS) -> Image:
+    """What is where, each thing in a colour of its own, for a segmentation ControlNet.
+
+    It needs a segmentation model, which does not ship: put the folder of one, as SegFormer, into your models folder under "segmentation".
+
+    Args:
+        model: A folder in the layout of transformers (SegFormer, UPerNet, BEiT, DPT, Mask2Former). ControlNets want one trained on ADE20K.
+    """
+    from nodes.devices import choose
+    from nodes.models.segments import segments
+    from nodes.pictures.figures import coloured
+
+    return Image(coloured(*segments(image.pixels, model if model.is_dir() else model.parent, choose(ctx.device))))
+
+
+@node("mask/things-from-model", title="Mask of things", keywords=("segmentation", "select", "person", "sky", "detect", "semantic"))
+def mask_of_things(image: Image, model: Segmenter, things: str = "person", ctx: Context = HEADLESS) -> Mask:
+    """A mask of what you name, as "sky" or "person, dog", found by a segmentation model.
+
+    Args:
+        model: As for 'Segments': the folder of a model, from "segmentation".
+        things: Names that the model knows, with commas between them.
+    """
+    from nodes.devices import choose
+    from nodes.models import segments as numerics
+
+    numbers, names = numerics.segments(image.pixels, model if model.is_dir() else model.parent, choose(ctx.device))
+    found = Mask(numerics.things(numbers, names, things))
+    if not found.values.any():
+        ctx.warn(f"The model found no '{things}' in the picture, so the mask is empty.")
+    return found

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from nodegraph.errors import GraphError
-from nodes.models import loading
-from nodes.models.detect import read_config
-from nodes.models.handles import stamp
+from nodes.models.seeing import Seeing, opened
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 FAR_IS_LARGE = ("zoedepth", "glpn", "depth_pro")
 """Kinds of model whose numbers are distances; the others say nearness (disparity)."""
 
@@ -25,33 +21,18 @@ def depth(pixels: Tensor, folder: Path, device: torch.device | str = "cpu") -> T
 
     Raises GraphError when the folder holds no depth model.
     """
-    module, config, prepared = _opened(str(folder), stamp(folder))
-    module.to(device)
+    model: Seeing = opened(folder, "depth", device)
     height, width = pixels.shape[-2:]
-    size = _size(prepared, config, height, width)
-    small = functional.interpolate(pixels.to(device), size=size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
-    mean, deviation = (
-        small.new_tensor(prepared.get(name) or usual).view(1, 3, 1, 1) for name, usual in zip(("image_mean", "image_std"), IMAGENET)
-    )
-    if prepared.get("do_normalize", True):
-        small = (small - mean) / deviation
+    small = model.prepared(pixels, *_size(model.preparation, model.config, height, width))
     with torch.inference_mode():
-        found = torch.cat([module(pixel_values=one[None]).predicted_depth.float() for one in small])
-    near = -found if config.get("model_type") in FAR_IS_LARGE or config.get("depth_estimation_type") == "metric" else found
+        found = torch.cat([model.module(pixel_values=one[None]).predicted_depth.float() for one in small])
+    near = -found if model.config.get("model_type") in FAR_IS_LARGE or model.config.get("depth_estimation_type") == "metric" else found
     near = functional.interpolate(near.reshape(len(near), 1, *near.shape[-2:]), size=(height, width), mode="bicubic", align_corners=False)
     near = near.to("cpu").clone()
     if not torch.isfinite(near).all():
         raise GraphError(f"The depth model '{folder.name}' gave invalid numbers (NaN). Its weights are damaged.")
     low, high = near.amin(dim=(1, 2, 3), keepdim=True), near.amax(dim=(1, 2, 3), keepdim=True)
     return (near - low) / (high - low).clamp_min(1e-12)
-
-
-@lru_cache(maxsize=1)
-def _opened(folder: str, mark: tuple[int, int]) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
-    """The model, its configuration and how its pictures are prepared; kept until another one is asked for or its files change."""
-    path = Path(folder)
-    preparation = path / "preprocessor_config.json"
-    return loading.depth_model(path), read_config(path / "config.json"), read_config(preparation) if preparation.is_file() else {}
 
 
 def _size(prepared: dict[str, Any], config: dict[str, Any], height: int, width: int) -> tuple[int, int]:

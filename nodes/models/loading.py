@@ -312,27 +312,39 @@ def image_encoder(handle: ImageEncoderHandle, dtype: torch.dtype) -> nn.Module:
     return _assemble(CLIPVisionModelWithProjection, CLIPVisionConfig(**config), state, dtype, source.name)
 
 
-def depth_model(folder: Path) -> nn.Module:
-    """A depth estimator of transformers (Depth Anything, DPT, ZoeDepth ...) from its folder, fp32 on the CPU, in eval mode.
+SEEING = {
+    "depth": ("depth model", "ForDepthEstimation"),
+    "segmentation": ("segmentation model", "ForSemanticSegmentation", "ForUniversalSegmentation", "MaskFormerForInstanceSegmentation"),
+    "detection": ("detector", "ForObjectDetection"),
+    "pose": ("pose model", "VitPoseForPoseEstimation"),
+}
+"""What a model sees: its words, and how the classes of transformers that see it are called."""
+
+
+def seeing_model(folder: Path, what: str) -> nn.Module:
+    """A model of transformers that sees something in pictures, a key of SEEING, from its folder, fp32 on the CPU, in eval mode.
 
     Raises: GraphError when the folder holds no such model, only pickled weights, not all weights, or needs code of others.
     """
-    from transformers import AutoModelForDepthEstimation
+    import transformers
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the console belongs to the run
-    config = read_config(folder / "config.json")
-    name = str(next(iter(config.get("architectures") or [""])))
-    if not name.endswith("ForDepthEstimation"):
-        raise GraphError(f"'{folder.name}' is not a depth model: it is {name or 'of an unknown class'}.")
+    words, *classes = SEEING[what]
+    name = str(next(iter(read_config(folder / "config.json").get("architectures") or [""])))
+    if not name.endswith(tuple(classes)):
+        raise GraphError(f"'{folder.name}' is not a {words}: it is {name or 'of an unknown class'}.")
     weights.files_of(folder)  # says in words where there are none, or only pickles
-    options: Config = {"local_files_only": True, "trust_remote_code": False}
+    auto = {"depth": "DepthEstimation", "detection": "ObjectDetection", "segmentation": "UniversalSegmentation"}.get(what, "")
+    auto = "SemanticSegmentation" if name.endswith("ForSemanticSegmentation") else auto
+    model: Any = getattr(transformers, f"AutoModelFor{auto}") if auto else transformers.VitPoseForPoseEstimation
+    options: Config = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True, "dtype": torch.float32}
+    if auto:
+        options["trust_remote_code"] = False
     try:
-        module, told = AutoModelForDepthEstimation.from_pretrained(
-            str(folder), use_safetensors=True, output_loading_info=True, dtype=torch.float32, **options
-        )
+        module, told = model.from_pretrained(str(folder), **options)
     except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
-        raise GraphError(f"The depth model '{folder.name}' cannot be loaded: {str(error).splitlines()[0]}") from None
+        raise GraphError(f"The {words} '{folder.name}' cannot be loaded: {str(error).splitlines()[0]}") from None
     if missing := sorted(told["missing_keys"]):
         raise GraphError(
             f"'{folder.name}' is incomplete: {len(missing)} weights are missing, the first is '{missing[0]}'. Get the folder again."

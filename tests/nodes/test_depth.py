@@ -8,7 +8,8 @@ from torch.nn import functional
 from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
 from nodegraph.errors import GraphError
-from nodes.models.depth import IMAGENET, _size
+from nodes.models.depth import _size
+from nodes.models.seeing import IMAGENET
 from nodes.preprocess import depth_from_model, normals_from_depth
 from nodes.types import Image
 
