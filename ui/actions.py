@@ -86,6 +86,7 @@ TABLE: Final[Mapping[str, ActionSpec]] = {
         _canvas("edit_value", "Edit the values", "Return", "Enter", group="Node", help="Opens the first field; Tab goes to the next"),
         _canvas("open", "Open the subgraph", "Ctrl+Down", group="Node", icon="workflow"),
         _canvas("link_selected", "Link the selected nodes", "J", group="Node", icon="link"),
+        _canvas("reroute", "Add a reroute dot to the selected links", "R", group="Node", icon="circle-dot"),
         _canvas("hide_links", "Hide or show links of the node", "Ctrl+H", group="Node", icon="eye-off"),
         _canvas("frame_selection", "Zoom to the selection", "F", ".", group="View", icon="locate-fixed"),
         _canvas("frame_all", "Zoom to everything", "A", "Home", group="View", icon="maximize"),

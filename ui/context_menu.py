@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtWidgets import QMenu
 
 from ui.actions import TABLE
+from ui.canvas.group_item import COLORS
+from ui.canvas.inside import End
 from ui.canvas.model import Target
 from ui.canvas.view import GraphView
 from ui.document import Document
@@ -40,8 +42,10 @@ def build(desk: Desk, view: GraphView, document: Document, target: Target) -> QM
             _add(menu, "Open the subgraph", lambda: document.enter(node.id), "workflow")
             _add(menu, "Put its nodes in its place", lambda: _scatter(document, node.id), "ungroup")
         _value_part(menu, document, target)
+        _outside_part(menu, view, document, target)
         menu.addSeparator()
         _table_part(menu, desk, NODE)
+        _color_part(menu, view, document)
         menu.addSeparator()
         spec = document.spec(node)
         if spec is not None:
@@ -49,11 +53,16 @@ def build(desk: Desk, view: GraphView, document: Document, target: Target) -> QM
     elif target.kind == "link" and target.link is not None:
         link = target.link
         _add(menu, "Take the link off", lambda: document.edit("Unlink", lambda graph: graph.without_link(link)), "unlink")  # type: ignore[arg-type]
+        if link not in view.selected_links:
+            view.select_links([link])  # type: ignore[list-item]
+        _table_part(menu, desk, ("canvas.reroute", "canvas.hide_links"))
         _add(menu, "Show its source", lambda: desk.show_node(link.source), "arrow-left")  # type: ignore[attr-defined]
     elif target.kind == "group":
         _table_part(menu, desk, GROUP)
+        _color_part(menu, view, document)
     elif target.kind == "note":
         _table_part(menu, desk, NOTE)
+        _color_part(menu, view, document)
     else:
         _table_part(menu, desk, CANVAS)
     return menu
@@ -68,6 +77,28 @@ def _value_part(menu: QMenu, document: Document, target: Target) -> None:
     node = document.graph.nodes[target.id]
     if item.name in node.values and not item.is_required:
         _add(menu, f"Reset {item.label.lower()}", lambda: document.edit("Reset", lambda graph: graph.without_value(node.id, item.name)), "rotate-ccw")
+
+
+def _outside_part(menu: QMenu, view: GraphView, document: Document, target: Target) -> None:
+    """Inside a subgraph, ports and values can be shown on it."""
+    if not document.scope or not target.name:
+        return
+    side, _, name = target.name.rpartition(":")
+    end: End = ("out" if side == "out" else "in", target.id, name)
+    words = "Take off the subgraph" if end in view.graph_scene.shown_outside else "Show on the subgraph"
+    _add(menu, words, lambda: view.commands.promote(end), "workflow")
+
+
+def _color_part(menu: QMenu, view: GraphView, document: Document) -> None:
+    """Colours of the theme, so that they fit light and dark; the first gives things their own back."""
+    from ui import theme
+
+    colors = menu.addMenu(theme.icon("palette"), "Colour")
+    for name, token in (("Its own", None), *COLORS.items()):
+        made = colors.addAction(name)
+        if token is not None:
+            made.setIcon(theme.swatch(token, theme.current().name))
+        made.triggered.connect(lambda _checked=False, token=token: view.commands.color(token))
 
 
 def _table_part(menu: QMenu, desk: Desk, ids: tuple[str, ...]) -> None:

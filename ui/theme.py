@@ -343,6 +343,20 @@ class _LucideEngine(QIconEngine):
         return theme.color(self._color)
 
 
+@lru_cache(maxsize=64)
+def swatch(token: str, theme_name: str) -> QIcon:
+    """A small square of a colour, for menus."""
+    made = QPixmap(32, 32)
+    made.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(made)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(load(theme_name).color(token))
+    painter.drawRoundedRect(QRectF(4, 4, 24, 24), 6, 6)
+    painter.end()
+    return QIcon(made)
+
+
 def icon(name: str, color: str = "text.secondary", checked: str | None = None) -> QIcon:
     """A QIcon that follows the theme; `color` and `checked` (shown when On) are tokens. Raises FileNotFoundError for a name that is not shipped."""
     _renderer(name, "#000000", 2.0)

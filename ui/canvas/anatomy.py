@@ -41,6 +41,7 @@ class Port:
     small: bool = False  # a value's own port: 9 px, seen on hover, while linking, or when linked
     many: bool = False
     bad: bool = False
+    is_outside: bool = False  # shown on the subgraph around it
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ class Row:
     raw: Any = None
     on: bool = False
     missing: bool = False  # a file that is not there
+    is_outside: bool = False  # shown on the subgraph around it
 
 
 @dataclass(slots=True)

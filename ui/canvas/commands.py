@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QMimeData, QPointF, QRectF
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QPointF, QRectF
 
-from nodegraph import graphfile
-from nodegraph.errors import GraphError
-from nodegraph.graph import Graph, Group, Link, Mode, Rect, Subgraph
+from nodegraph.graph import Graph, Group, Link, Mode, Rect
 from nodegraph.subgraphs import gathered, scattered
-from ui.canvas import edits
+from ui.canvas import clipboard, edits, inside
 from ui.canvas.anatomy import shows_advanced
 from ui.canvas.arrange import Edge, Moves, aligned, arranged, distributed
 
 if TYPE_CHECKING:
     from ui.canvas.view import GraphView
 
-CLIP_MIME = "application/x-nodegraph"
-CLIP_META = "clipboard_incoming"  # links from nodes outside the copied ones, in the text's meta
 MODES: dict[str, tuple[str, Mode]] = {"mute": ("Mute", "muted"), "bypass": ("Bypass", "bypassed")}
 
 
@@ -74,80 +69,16 @@ class Commands:
     # -- clipboard
 
     def do_copy(self) -> bool:
-        """As text: it pastes into another window, a chat, or a file."""
-        ids = self.chosen | frozenset(self.chosen_nodes())
-        if not ids:
-            return False
-        fragment = _with_definitions(self.graph, self.view.document.root.subgraphs).fragment(ids)
-        incoming = [
-            list(link) for name in fragment.nodes for link in self.graph.incoming.get(name, ()) if link.source not in fragment.nodes
-        ]
-        if incoming:
-            fragment = fragment.with_meta(**{CLIP_META: incoming})
-        text = graphfile.dumps(fragment)
-        data = QMimeData()
-        data.setText(text)
-        data.setData(CLIP_MIME, text.encode())
-        QGuiApplication.clipboard().setMimeData(data)
-        return True
+        return clipboard.copy(self.view, self.chosen | frozenset(self.chosen_nodes()))
 
     def do_cut(self) -> bool:
         return self.do_copy() and self.do_delete()
 
-    def do_paste(self, linked: bool = False) -> bool:
-        data = QGuiApplication.clipboard().mimeData()
-        if data is None or not (data.hasFormat(CLIP_MIME) or data.hasText()):
-            return False
-        text = bytes(data.data(CLIP_MIME).data()) if data.hasFormat(CLIP_MIME) else data.text().encode()
-        if not text.lstrip().startswith(b"{"):
-            self.view.message.emit("The clipboard holds no nodes.")
-            return False
-        try:
-            fragment = graphfile.parse(text, "The clipboard")
-        except GraphError as error:
-            self.view.message.emit(error.message)
-            return False
-        return self.paste_fragment(fragment, linked)
-
-    def paste_fragment(self, fragment: Graph, linked: bool = False, at: QPointF | None = None) -> bool:
-        """Add a graph to this one, at the pointer, and select it."""
-        kept = fragment.meta.get(CLIP_META, ()) if linked else ()
-        if edits.loops_into(self.view.document.root, self.graph, (node.type for node in fragment.nodes.values())) is not None:
-            self.view.message.emit("A subgraph cannot hold itself.")
-            return False
-        if fragment.subgraphs and self.graph is not self.view.document.root:
-            if not self._define_outside(fragment):
-                return False
-            fragment = replace(fragment, subgraphs={})
-        incoming = [Link(*map(str, item)) for item in kept if isinstance(item, list | tuple) and len(item) == 4]
-        place = at or self.view.cursor_place()
-        corner = (edits.snapped(place.x(), 8), edits.snapped(place.y(), 8))
-        ports, made = self.scene.ports, dict[str, str]()
-
-        def change(graph: Graph) -> Graph:
-            graph, names = edits.pasted(graph, ports, fragment, corner, incoming)
-            made.update(names)
-            return graph
-
-        if not self.view.edit("Paste", change):
-            return False
-        self.view.document.select(made.values())
-        return bool(made)
-
-    def _define_outside(self, fragment: Graph) -> bool:
-        """Definitions live in the whole graph, also when the paste goes into a subgraph."""
-        known = self.view.document.root.subgraphs
-        for name, definition in fragment.subgraphs.items():
-            if name in known and known[name] != definition:
-                self.view.message.emit(f"This file has another subgraph ‘{name}’. Paste into the outer graph, where it gets a new name.")
-                return False
-        missing = {name: definition for name, definition in fragment.subgraphs.items() if name not in known}
-        if missing:
-            self.view.document.edit_root("Paste", lambda root: replace(root, subgraphs={**root.subgraphs, **missing}))
-        return True
+    def do_paste(self) -> bool:
+        return clipboard.paste(self.view)
 
     def do_paste_linked(self) -> bool:
-        return self.do_paste(linked=True)
+        return clipboard.paste(self.view, linked=True)
 
     def do_duplicate(self, with_inputs: bool = False) -> bool:
         ids = set(self.chosen) | set(self.chosen_nodes())
@@ -172,7 +103,12 @@ class Commands:
         if not ids and not links:
             return False
         self.view.select_links(())
-        self.view.edit("Delete", lambda graph: edits.deleted(graph, ports, ids, links, heal))
+        name = self.open_name
+        if name is None:
+            self.view.edit("Delete", lambda graph: edits.deleted(graph, ports, ids, links, heal))
+        else:
+            inner = edits.deleted(self.graph, ports, ids, links, heal)
+            self.view.edit_root("Delete", lambda root: inside.tidied(inside.with_inner(root, name, inner), name))
         if any(name in self.graph.nodes for name in ids):
             self.view.message.emit("Pinned nodes stay. Press P to unpin them first.")
         return True
@@ -223,17 +159,16 @@ class Commands:
         return self.view.edit("Ungroup", lambda graph: edits.ungrouped(graph, ids)) if ids else False
 
     def _scatter(self, instances: list[str]) -> bool:
-        subgraphs = self.view.document.root.subgraphs
-        made: set[str] = set()
+        """Put the nodes of subgraphs in their place."""
+        specs, name, made = self.view.document.specs, self.open_name, set[str]()
 
-        def change(graph: Graph) -> Graph:
-            whole = _with_definitions(graph, subgraphs)
-            for name in instances:
-                whole, new = scattered(whole, name)
+        def change(root: Graph) -> Graph:
+            for instance in instances:
+                root, new = scattered(root, instance, specs) if name is None else inside.scattered_inside(root, name, instance, specs)
                 made.update(new)
-            return replace(whole, subgraphs=graph.subgraphs)
+            return root
 
-        if self.view.edit("Unpack subgraph", change):
+        if self.view.edit_root("Unpack subgraph", change):
             self.view.document.select(made)
         return True
 
@@ -241,20 +176,34 @@ class Commands:
         names = self.chosen_nodes()
         if not names:
             return False
-        if self.graph is not self.view.document.root:
-            self.view.message.emit("Make subgraphs in the outer graph, then put them inside.")
-            return False
-        specs, made = self.view.document.specs, list[str]()
+        specs, name, made = self.view.document.specs, self.open_name, list[str]()
 
-        def change(graph: Graph) -> Graph:
-            graph, name = gathered(graph, names, "Subgraph", specs)
-            made.append(name)
-            return graph
+        def change(root: Graph) -> Graph:
+            if name is None:
+                root, instance = gathered(root, names, "Subgraph", specs)
+            else:
+                root, instance = inside.gathered_inside(root, name, names, "Subgraph", specs)
+            made.append(instance)
+            return root
 
-        if self.view.edit("Make a subgraph", change):
+        if self.view.edit_root("Make a subgraph", change):
             self.view.document.select(made)
             self.view.editor.edit_title(made[0])
         return True
+
+    @property
+    def open_name(self) -> str | None:
+        """The definition whose inside is shown; None at the top."""
+        return inside.open_name(self.view.document.root, self.graph)
+
+    def promote(self, end: inside.End) -> bool:
+        """Show an inner port or value on the subgraph around it, or take it off again."""
+        name = self.open_name
+        if name is None:
+            return False
+        if end in inside.ends_of(self.view.document.root.subgraphs[name]):
+            return self.view.edit_root("Take off the subgraph", lambda root: inside.demoted(root, name, [end]))
+        return self.view.edit_root("Show on the subgraph", lambda root: inside.promoted(root, name, end))
 
     # -- select
 
@@ -345,6 +294,31 @@ class Commands:
         names, ports = self.chosen_nodes(), self.scene.ports
         place = {n: self.scene.nodes[n].x() for n in names}
         return self.view.edit("Link", lambda graph: edits.with_links_among(graph, ports, names, place)) if len(names) > 1 else False
+
+    def do_reroute(self) -> bool:
+        """A dot in the middle of each selected link."""
+        links, middles, made = self.view.selected_links, dict[Link, QPointF](), list[str]()
+        for link in links:
+            middles[link] = self.scene.links.wires[link].path.pointAtPercent(0.5)
+        if not links:
+            return False
+
+        def change(graph: Graph) -> Graph:
+            for link in sorted(links):
+                place = (edits.snapped(middles[link].x(), 8), edits.snapped(middles[link].y(), 8))
+                graph, name = edits.rerouted(graph, [link], place)
+                made.append(name)
+            return graph
+
+        self.view.select_links(())
+        if self.view.edit("Add a reroute", change):
+            self.view.document.select(made)
+        return True
+
+    def color(self, color: str | None) -> bool:
+        """Colour what is selected: a token ("category.mask"), or None for its own colour."""
+        ids = self.chosen
+        return self.view.edit("Colour", lambda graph: edits.with_color(graph, ids, color)) if ids else False
 
     def do_hide_links(self) -> bool:
         links: set[Link] = set(self.view.selected_links)
@@ -450,11 +424,6 @@ class Commands:
             return True
         dx, dy = {"left": (-8, 0), "right": (8, 0), "up": (0, -8), "down": (0, 8)}[way]
         return self.view.edit("Move", lambda graph: graph.moved(ids, dx, dy), merge="nudge:" + ",".join(sorted(ids)))
-
-
-def _with_definitions(graph: Graph, subgraphs: Mapping[str, Subgraph]) -> Graph:
-    """The graph shown, knowing the definitions of the whole graph."""
-    return graph if graph.subgraphs else replace(graph, subgraphs=subgraphs)
 
 
 def _around(graph: Graph, group: Group, sizes: dict[str, tuple[float, float]]) -> Group:

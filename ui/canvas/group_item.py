@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 TITLE = 34.0
 FOLDED_WIDTH = 216.0
-COLORS = (
-    "category.control",
-    "category.image",
-    "category.latent",
-    "category.conditioning",
-    "category.loaders",
-    "category.mask",
-    "category.logic",
-    "category.remote",
-)
+COLORS = {
+    "Teal": "category.control",
+    "Blue": "category.image",
+    "Violet": "category.loaders",
+    "Pink": "category.latent",
+    "Orange": "category.conditioning",
+    "Green": "category.mask",
+    "Grey": "category.logic",
+}
+"""What a hand can choose, by name; tokens, so that a file's colours fit both themes."""
 
 
 def group_color(theme: Theme, color: str | None) -> QColor:
     """A group's colour: a token ("category.mask") or "#rrggbb"; grey-blue when the file holds nothing that is known."""
-    return theme.color(theme.known(color, COLORS[0]))
+    return theme.color(theme.known(color, COLORS["Teal"]))
 
 
 class GroupItem(Item):

@@ -32,7 +32,11 @@ def look_of(scene: GraphScene, node: Node) -> tuple[NodeSpec, Look]:
     run = scene.document.states.get(node.id, IDLE)
     failed = run.input if run.state == "failed" else None
     made = measure(node, spec, linked_in, linked_out, types, scene.missing_files(node), failed)
+    for side, name, port in scene.shown_outside:
+        if name == node.id and (end := made.port(side, port)) is not None:
+            end.is_outside = True
     for row in made.rows:
+        row.is_outside = ("in", node.id, row.name) in scene.shown_outside
         if row.kind == "seed" and run.seed is not None and row.raw != run.seed:
             row.value = seed_text(run.seed)
         elif row.kind == "linked":

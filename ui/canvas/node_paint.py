@@ -207,7 +207,7 @@ def paint_badge(painter: QPainter, theme: Theme, look: Look, right: float) -> fl
 
 
 def _paint_port_label(painter: QPainter, theme: Theme, made: Anatomy, port: Port) -> None:
-    tone = theme.color("state.bad" if port.bad else "text.secondary")
+    tone = theme.color("state.bad" if port.bad else "text.link" if port.is_outside else "text.secondary")
     both = any(other.side != port.side and abs(other.y - port.y) < 1 for other in made.ports)
     room = made.width * (0.5 if both else 0.85) - 16
     top = port.y - PORT_ROW / 2

@@ -32,7 +32,7 @@ def paint_row(painter: QPainter, theme: Theme, row: Row, made: Anatomy, detail: 
     elif row.kind == "linked":
         words, role = (row.value, "value") if row.value else ("linked", "small")
         name = min(text_width(row.label), rect.width() * 0.6)
-        draw_text(painter, rect.x() + 8, rect.y(), rect.width() * 0.6, ROW, row.label, theme.color("text.secondary"))
+        draw_text(painter, rect.x() + 8, rect.y(), rect.width() * 0.6, ROW, row.label, theme.color(label_tone(row)))
         left = rect.x() + name + 20
         draw_text(painter, left, rect.y(), rect.right() - 8 - left, ROW, words, theme.color("text.tertiary"), role, "right")
     else:
@@ -55,6 +55,11 @@ def _paint_row_far(painter: QPainter, theme: Theme, row: Row, rect: QRectF) -> N
             painter.fillRect(QRectF(rect.x() + 8, rect.y() + 10 + 16 * number, width, 4), theme.color("surface.field_fill"))
 
 
+def label_tone(row: Row, hover: bool = False) -> str:
+    """Blue names stand on the subgraph around, too."""
+    return "text.link" if row.is_outside else "text.primary" if hover else "text.secondary"
+
+
 def paint_field(painter: QPainter, theme: Theme, row: Row, rect: QRectF, hover: bool = False, focus: bool = False) -> None:
     """A row with label and value: number, seed, choice, file, colour, a line of text, a drawing."""
     x, y, width = rect.x(), rect.y(), rect.width()
@@ -69,7 +74,7 @@ def paint_field(painter: QPainter, theme: Theme, row: Row, rect: QRectF, hover: 
     line = "state.warn" if row.missing else "line.focus" if focus else "line.strong" if hover else ""
     if line:
         draw_box(painter, rect, None, 4, theme.color(line), 1.5 if focus else 1.0)
-    ink, label = theme.color("text.primary"), theme.color("text.primary" if hover else "text.secondary")
+    ink, label = theme.color("text.primary"), theme.color(label_tone(row, hover))
     height = ROW
     if row.kind == "number":
         inset = 18.0 if hover else 8.0
@@ -147,7 +152,7 @@ def _bar_shape(width: float, height: float, left: float, right: float) -> QPaint
 
 
 def _paint_switch(painter: QPainter, theme: Theme, row: Row, rect: QRectF) -> None:
-    draw_text(painter, rect.x() + 8, rect.y(), rect.width() - 52, ROW, row.label, theme.color("text.secondary"))
+    draw_text(painter, rect.x() + 8, rect.y(), rect.width() - 52, ROW, row.label, theme.color(label_tone(row)))
     x, y = rect.right() - 36, rect.y() + 4
     draw_box(painter, QRectF(x, y, 28, 16), theme.color("accent.base" if row.on else "surface.field_fill"), 8)
     painter.setPen(NO_PEN)
@@ -164,9 +169,8 @@ def prompt_marks(text: str) -> list[tuple[int, int]]:
 
 
 def paint_prompt(painter: QPainter, theme: Theme, rect: QRectF, text: str, row: Row, hover: bool) -> None:
-    draw_box(
-        painter, rect, theme.color("surface.field_hover" if hover else "surface.field"), 4, theme.color("line.strong") if hover else None
-    )
+    line = theme.color("text.link") if row.is_outside else theme.color("line.strong") if hover else None
+    draw_box(painter, rect, theme.color("surface.field_hover" if hover else "surface.field"), 4, line)
     ink = theme.color("text.primary")
     if not text:
         draw_text(painter, rect.x() + 8, rect.y() + 4, rect.width() - 16, 16, row.label, theme.color("text.tertiary"))

@@ -10,8 +10,10 @@ from PySide6.QtGui import QTransform
 
 from nodegraph.graph import REROUTE, Change, Group, Link, Node
 from nodegraph.spec import ANY, NodeSpec
+from ui.canvas import inside
 from ui.canvas.anatomy import HEADER
 from ui.canvas.group_item import GroupItem
+from ui.canvas.inside import End
 from ui.canvas.link_layer import LinkLayer
 from ui.canvas.looks import look_of
 from ui.canvas.model import CanvasDocument, PortRef
@@ -21,7 +23,7 @@ from ui.canvas.overlay import OverlayLayer
 from ui.canvas.places import Places
 from ui.canvas.ports import Ports
 from ui.canvas.runs_shown import RunsShown
-from ui.canvas.wires import End
+from ui.canvas.wires import End as WireEnd
 from ui.theme import Theme
 
 NONE: frozenset[str] = frozenset()
@@ -61,6 +63,7 @@ class GraphScene(QObject):
         self.missing_files: Callable[[Node], frozenset[str]] = lambda node: NONE
         self.places = Places(self)
         self.folded_into: dict[str, str] = {}  # node or note -> the folded group that hides it
+        self.shown_outside: frozenset[End] = frozenset()  # inner ports of an open subgraph that its instances show
         self.specs: Mapping[str, NodeSpec] = document.specs
         self.ports = Ports(document.graph, document.root, self.specs)
         self.links = LinkLayer(self)
@@ -84,6 +87,7 @@ class GraphScene(QObject):
         self.places.clear()
         self.specs = self.document.specs
         self.ports = Ports(graph, self.document.root, self.specs)
+        self.shown_outside = self._ends_outside()
         self._find_folded()
         for group in graph.groups.values():
             self._show_group(group)
@@ -115,6 +119,8 @@ class GraphScene(QObject):
             if any(graph.nodes[name].type == REROUTE or self._has_variables(name) for name in ends if name in graph.nodes):
                 anew |= graph.downstream(*ends)
         if change.subgraphs:
+            before, self.shown_outside = self.shown_outside, self._ends_outside()
+            anew |= {name for _, name, _ in before ^ self.shown_outside}
             anew |= {node.id for node in graph.nodes.values() if node.subgraph in change.subgraphs}
         anew |= {name for name in folded_before.keys() ^ self.folded_into.keys() if name in graph.nodes}
         shifted = self._shift_only(change.changed - anew, graph.nodes) if not folded_before and not self.folded_into else {}
@@ -161,6 +167,10 @@ class GraphScene(QObject):
             now = self.places.box(name)
             found[name] = (now[0] - before[0], now[1] - before[1])
         return found
+
+    def _ends_outside(self) -> frozenset[End]:
+        name = inside.open_name(self.document.root, self.document.graph)
+        return frozenset() if name is None else inside.ends_of(self.document.root.subgraphs[name])
 
     def _has_variables(self, name: str) -> bool:
         return any(output.type == ANY for output in self.ports.spec(self.document.graph.nodes[name]).outputs)
@@ -256,7 +266,7 @@ class GraphScene(QObject):
 
     # -- what links and painters ask
 
-    def anchor(self, node_id: str, side: str, name: str) -> End | None:
+    def anchor(self, node_id: str, side: str, name: str) -> WireEnd | None:
         """Where a link ends; None when both its ends may be inside one folded group."""
         folded = self.folded_into.get(node_id)
         if folded is not None:
@@ -267,7 +277,7 @@ class GraphScene(QObject):
             if outer is None:
                 return None
             rect = outer.rect()
-            return End(rect.left() if side == "in" else rect.right(), rect.top() + HEADER / 2, rect.top(), rect.bottom())
+            return WireEnd(rect.left() if side == "in" else rect.right(), rect.top() + HEADER / 2, rect.top(), rect.bottom())
         item = self.nodes.get(node_id)
         if item is None:
             return None
@@ -275,8 +285,8 @@ class GraphScene(QObject):
         port = made.port(side, name)
         x, y = item.x(), item.y()
         if port is None:  # a port that the node does not have (any more): the link stays, at the header
-            return End(x if side == "in" else x + made.width, y + HEADER / 2, y, y + made.height)
-        return End(x + port.x, y + port.y, y, y + made.height)
+            return WireEnd(x if side == "in" else x + made.width, y + HEADER / 2, y, y + made.height)
+        return WireEnd(x + port.x, y + port.y, y, y + made.height)
 
     def port_place(self, ref: PortRef) -> tuple[float, float] | None:
         end = self.anchor(ref.node, ref.side, ref.name)

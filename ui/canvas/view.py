@@ -154,6 +154,15 @@ class GraphView(QGraphicsView):
             return False
         return True
 
+    def edit_root(self, label: str, change: Callable[[Graph], Graph]) -> bool:
+        """As `edit`, for the whole graph with its subgraph definitions."""
+        try:
+            self.document.edit_root(label, change)
+        except GraphError as error:
+            self.message.emit(error.message)
+            return False
+        return True
+
     def add_node(self, type_id: str, scene_pos: QPointF, hint: PortRef | None = None, values: Mapping[str, Any] | None = None) -> str:
         """Add a node, link the hint to its first fitting port, select it; returns its id ("" when it may not stand here)."""
         ports = self._scene.ports

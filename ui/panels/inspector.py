@@ -13,6 +13,7 @@ from nodegraph.folders import Folders
 from nodegraph.graph import Graph, Node
 from nodegraph.spec import Input, NodeSpec
 from ui import theme, vocabulary
+from ui.canvas import inside
 from ui.canvas.model import IDLE
 from ui.document import Document
 from ui.label import ElidedLabel, IconLabel, Label, tool
@@ -382,29 +383,11 @@ class Inspector(QWidget):
 
     def promote(self, name: str) -> None:
         """Make a value an input of the subgraph around it."""
-        from dataclasses import replace
-
-        from nodegraph.graph import SubgraphInput
-
         document = self._document
-        if document is None or not self.can_promote():
-            return
-        definition_name = next(iter([document.root.nodes[document.scope[0]].subgraph])) if len(document.scope) == 1 else None
-        if definition_name is None:
-            self.message.emit("Open the subgraph from the top to show a value on it.")
-            return
-        node = self._nodes[0]
-
-        def change(graph: Graph) -> Graph:
-            definition = graph.subgraphs[definition_name]
-            taken = {item.name for item in definition.inputs}
-            wish, count = name, 1
-            while wish in taken:
-                count += 1
-                wish = f"{name}_{count}"
-            return graph.with_subgraph(definition_name, replace(definition, inputs=(*definition.inputs, SubgraphInput(wish, ((node, name),)))))
-
-        document.edit_root("Show on the subgraph", change)
+        around = inside.open_name(document.root, document.graph) if document is not None else None
+        if document is not None and around is not None and self.can_promote():
+            end: inside.End = ("in", self._nodes[0], name)
+            document.edit_root("Show on the subgraph", lambda root: inside.promoted(root, around, end))
 
     def _paint(self, editor: Any) -> None:
         if self._nodes:

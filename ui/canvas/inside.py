@@ -1,0 +1,168 @@
+"""Edits of the whole graph that hands make inside an open subgraph: what it shows to the outside, subgraphs in it, what is deleted there. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Literal
+
+from nodegraph.graph import Graph, Subgraph, SubgraphInput, SubgraphOutput
+from nodegraph.spec import NodeSpec
+from nodegraph.subgraphs import gathered, scattered
+
+Side = Literal["in", "out"]
+End = tuple[Side, str, str]  # side, inner node, its port
+
+
+def open_name(root: Graph, shown: Graph) -> str | None:
+    """The definition whose inside is shown; None for the whole graph."""
+    return None if shown is root else next((name for name, made in root.subgraphs.items() if made.graph is shown), None)
+
+
+def ends_of(definition: Subgraph) -> frozenset[End]:
+    """The inner ports that a subgraph shows to the outside."""
+    inputs: set[End] = {("in", *target) for item in definition.inputs for target in item.targets}
+    return frozenset(inputs | {("out", out.node, out.output) for out in definition.outputs})
+
+
+def with_inner(root: Graph, name: str, inner: Graph) -> Graph:
+    """Another inside of a definition."""
+    return root.with_subgraph(name, replace(root.subgraphs[name], graph=inner))
+
+
+def promoted(root: Graph, name: str, end: End) -> Graph:
+    """Show an inner port or value on every instance of the subgraph, under its own name or one like it."""
+    definition = root.subgraphs[name]
+    side, node, port = end
+    if end in ends_of(definition):
+        return root
+    if side == "in":
+        made = SubgraphInput(_free(port, (item.name for item in definition.inputs)), ((node, port),))
+        return root.with_subgraph(name, replace(definition, inputs=(*definition.inputs, made)))
+    out = SubgraphOutput(_free(port, (item.name for item in definition.outputs)), node, port)
+    return root.with_subgraph(name, replace(definition, outputs=(*definition.outputs, out)))
+
+
+def demoted(root: Graph, name: str, ends: Iterable[End]) -> Graph:
+    """Take inner ports off the outside; links and values that instances had there go with them."""
+    definition, gone = root.subgraphs[name], set(ends)
+    inputs, lost_in = [], set[str]()
+    for item in definition.inputs:
+        targets = tuple(target for target in item.targets if ("in", *target) not in gone)
+        if targets:
+            inputs.append(item._replace(targets=targets))
+        else:
+            lost_in.add(item.name)
+    outputs = tuple(out for out in definition.outputs if ("out", out.node, out.output) not in gone)
+    lost_out = {out.name for out in definition.outputs} - {out.name for out in outputs}
+    root = root.with_subgraph(name, replace(definition, inputs=tuple(inputs), outputs=outputs))
+    if not lost_in and not lost_out:
+        return root
+    for other in list(root.subgraphs):
+        inner = _without_ends(root.subgraphs[other].graph, name, lost_in, lost_out)
+        if inner is not root.subgraphs[other].graph:
+            root = with_inner(root, other, inner)
+    return _without_ends(root, name, lost_in, lost_out)
+
+
+def _without_ends(graph: Graph, name: str, inputs: set[str], outputs: set[str]) -> Graph:
+    """Instances in a graph lose links at these ports, and the values set there."""
+    instances = {node.id for node in graph.nodes.values() if node.subgraph == name}
+    if not instances:
+        return graph
+    for link in graph.links:
+        if (link.target in instances and link.input in inputs) or (link.source in instances and link.output in outputs):
+            graph = graph.without_link(link)
+    for node_id in instances:
+        for value in inputs & graph.nodes[node_id].values.keys():
+            graph = graph.without_value(node_id, value)
+    return graph
+
+
+def tidied(root: Graph, name: str) -> Graph:
+    """Without the outer ports of inner nodes that are there no more."""
+    definition = root.subgraphs[name]
+    return demoted(root, name, [end for end in ends_of(definition) if end[1] not in definition.graph.nodes])
+
+
+def gathered_inside(root: Graph, name: str, ids: Iterable[str], title: str, specs: Mapping[str, NodeSpec]) -> tuple[Graph, str]:
+    """As `gathered`, for nodes of an open subgraph; what these showed to the outside, the new one shows in their place.
+
+    Raises:
+        GraphError: As `gathered`.
+    """
+    definition, chosen = root.subgraphs[name], set(ids)
+    result, instance = gathered(replace(definition.graph, subgraphs=root.subgraphs), chosen, title, specs)
+    made_name = result.nodes[instance].subgraph
+    assert made_name is not None
+    made = result.subgraphs[made_name]
+    inputs, outputs = list(made.inputs), list(made.outputs)
+
+    def inner_input(target: tuple[str, str]) -> str:
+        found = next((item.name for item in inputs if target in item.targets), None)
+        if found is None:
+            found = _free(target[1], (item.name for item in inputs))
+            inputs.append(SubgraphInput(found, (target,)))
+        return found
+
+    def inner_output(node: str, output: str) -> str:
+        found = next((out.name for out in outputs if (out.node, out.output) == (node, output)), None)
+        if found is None:
+            found = _free(output, (out.name for out in outputs))
+            outputs.append(SubgraphOutput(found, node, output))
+        return found
+
+    around = replace(
+        definition,
+        graph=replace(result, subgraphs=definition.graph.subgraphs),
+        inputs=tuple(
+            item._replace(targets=tuple((instance, inner_input(end)) if end[0] in chosen else end for end in item.targets))
+            for item in definition.inputs
+        ),
+        outputs=tuple(
+            SubgraphOutput(out.name, instance, inner_output(out.node, out.output)) if out.node in chosen else out for out in definition.outputs
+        ),
+    )
+    made = replace(made, inputs=tuple(inputs), outputs=tuple(outputs))
+    return replace(root, subgraphs={**result.subgraphs, made_name: made, name: around}), instance
+
+
+def scattered_inside(root: Graph, name: str, instance: str, specs: Mapping[str, NodeSpec]) -> tuple[Graph, frozenset[str]]:
+    """As `scattered`, for an instance in an open subgraph; its nodes show to the outside what it did.
+
+    Raises:
+        GraphError: As `scattered`.
+    """
+    definition = root.subgraphs[name]
+    whole = replace(definition.graph, subgraphs=root.subgraphs)
+    result, ids = scattered(whole, instance, specs)
+    inner = root.subgraphs[str(definition.graph.nodes[instance].subgraph)]
+    names = whole.without(instance).pasted(inner.graph)[1]  # the ids that `scattered` gave
+    inside = {item.name: tuple((names[node], port) for node, port in item.targets if node in names) for item in inner.inputs}
+    outside = {out.name: (names[out.node], out.output) for out in inner.outputs if out.node in names}
+    inputs = (
+        item._replace(targets=tuple(new for end in item.targets for new in (inside.get(end[1], ()) if end[0] == instance else (end,))))
+        for item in definition.inputs
+    )
+    outputs = (
+        out if out.node != instance else SubgraphOutput(out.name, *outside[out.output])
+        for out in definition.outputs
+        if out.node != instance or out.output in outside
+    )
+    around = replace(
+        definition,
+        graph=replace(result, subgraphs=definition.graph.subgraphs),
+        inputs=tuple(item for item in inputs if item.targets),
+        outputs=tuple(outputs),
+    )
+    return root.with_subgraph(name, around), ids
+
+
+def _free(wish: str, taken: Iterable[str]) -> str:
+    known, name, count = set(taken), wish, 1
+    while name in known:
+        count += 1
+        name = f"{wish}_{count}"
+    return name
+
+
