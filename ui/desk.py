@@ -33,6 +33,7 @@ from ui.running import Running, device_words
 from ui.runs import RunnerLike, Runs
 from ui.studio import Studio
 from ui.tabs import Tabs
+from ui.templates import usual_followers
 from ui.threads import background
 
 if TYPE_CHECKING:
@@ -343,6 +344,7 @@ class Desk(QObject):
             if hasattr(page, "set_registry"):
                 page.set_registry(registry)
         self.window.welcome.set_registry(registry)
+        background().run(lambda: usual_followers(registry), lambda found: setattr(self.palette_of_nodes, "usual", found))
         broken = [report for report in registry.reports if report.error]
         if broken:
             words = broken[0].error if len(broken) == 1 else f"{len(broken)} packs of nodes cannot be used: {', '.join(report.pack for report in broken[:4])}."

@@ -26,6 +26,13 @@ class Header(QWidget):
         row.addStretch(1)
         self._tools: list[QWidget] = []
 
+    def sizeHint(self) -> QSize:
+        """As high as it is: a dock lays its page out below the hint, not below the height that was set."""
+        return QSize(super().sizeHint().width(), HEIGHT)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(super().minimumSizeHint().width(), HEIGHT)
+
     def show_tools(self, tools: Sequence[QWidget]) -> None:
         for old in self._tools:
             old.hide()

@@ -63,6 +63,15 @@ def _scattered(wanted: str, low: str, begin: int, starts: frozenset[int]) -> tup
     return (score, tuple(places)) if score > 0.2 else None
 
 
+OWN_WEIGHT: Final = 4
+USUAL_SHOWN: Final = 6
+
+
+def habit_key(hint: PortRef | None) -> str:
+    """Under which habits at a port are counted: its type; with "<" before it, what comes before an input."""
+    return "" if hint is None else hint.type if hint.side == "out" else f"<{hint.type}"
+
+
 @dataclass(frozen=True)
 class Hit:
     """A node that was found: how well, which letters of its title to light, and the port that a dragged link would take."""
@@ -76,18 +85,28 @@ class Hit:
 
 @dataclass(frozen=True)
 class Habits:
-    """What this user does: favourites, nodes added lately (newest first), and how often a node followed a port."""
+    """What this user does: favourites, nodes added lately (newest first), and how often a node followed a port (see `habit_key`).
+
+    `usual` counts the same in the shipped examples; what the user does weighs more.
+    """
 
     favourites: tuple[str, ...] = ()
     recent: tuple[str, ...] = ()
     followers: Mapping[str, Mapping[str, int]] | None = None
+    usual: Mapping[str, Mapping[str, int]] | None = None
 
-    def bonus(self, type_id: str, after: str) -> float:
+    def counts(self, after: str) -> dict[str, int]:
+        """How often each node type came at a port."""
+        found = dict((self.usual or {}).get(after, {}))
+        for type_id, count in (self.followers or {}).get(after, {}).items():
+            found[type_id] = found.get(type_id, 0) + OWN_WEIGHT * count
+        return found
+
+    def bonus(self, type_id: str, counts: Mapping[str, int]) -> float:
         """At most 0.1, so that habit never beats a better match."""
         total = 0.04 if type_id in self.favourites else 0.0
         if type_id in self.recent:
             total += 0.03 * (1 - self.recent.index(type_id) / len(self.recent))
-        counts = (self.followers or {}).get(after, {})
         if type_id in counts:
             total += 0.06 * counts[type_id] / max(counts.values())
         return min(total, 0.1)
@@ -109,7 +128,7 @@ def fitting_port(spec: NodeSpec, hint: PortRef) -> str | None:
 def find_nodes(query: str, specs: Mapping[str, NodeSpec], habits: Habits, hint: PortRef | None = None, limit: int = 60) -> list[Hit]:
     """The nodes that `query` means, the best first; with a hint only those that a link from it fits."""
     words = query.split()
-    after = hint.type if hint is not None else ""
+    counts = habits.counts(habit_key(hint)) if hint is not None else {}
     hits = []
     for spec in specs.values():
         port = ""
@@ -123,7 +142,7 @@ def find_nodes(query: str, specs: Mapping[str, NodeSpec], habits: Habits, hint: 
         scored = _score(words, query.strip(), spec)
         if scored is not None:
             exact = 0.02 if hint is not None and _port_type(spec, port, hint) == hint.type else 0.0
-            hits.append(Hit(spec, scored[0] + habits.bonus(spec.id, after) + exact, scored[1], port))
+            hits.append(Hit(spec, scored[0] + habits.bonus(spec.id, counts) + exact, scored[1], port))
     hits.sort(key=lambda hit: (-hit.score, hit.spec.title.lower(), hit.spec.id))
     return hits[:limit]
 
@@ -204,6 +223,11 @@ def grouped(hits: Sequence[Hit], query: str, habits: Habits, hint: PortRef | Non
         sections.append(("Best matches", best))
         sections.append(("Also found", rest))
     else:
+        counts = habits.counts(habit_key(hint)) if hint is not None else {}
+        usual = sorted((hit for hit in nodes if counts.get(hit.spec.id)), key=lambda hit: (-counts[hit.spec.id], hit.spec.title))[:USUAL_SHOWN]
+        if hint is not None:
+            sections.append(("Usually next" if hint.side == "out" else "Usually before", usual))
+        nodes = [hit for hit in nodes if hit not in usual]
         favourites = [hit for hit in nodes if hit.spec.id in habits.favourites]
         recent = sorted((hit for hit in nodes if hit.spec.id in habits.recent and hit not in favourites), key=lambda hit: habits.recent.index(hit.spec.id))[:6]
         seen = {hit.spec.id for hit in (*favourites, *recent)}

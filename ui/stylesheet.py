@@ -92,6 +92,7 @@ QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { border: none; width
 QAbstractSpinBox::up-arrow { image: $mark.chevron-up; width: 10px; height: 10px; }
 QAbstractSpinBox::down-arrow { image: $mark.chevron-down; width: 10px; height: 10px; }
 
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QCheckBox, QRadioButton { spacing: 8px; background: transparent; }
 QCheckBox::indicator, QGroupBox::indicator { width: 14px; height: 14px; border-radius: 4px; border: 1px solid $line.strong; background: $surface.field; }
 QCheckBox::indicator:hover { border-color: $text.tertiary; }

@@ -61,6 +61,28 @@ def _template(path: Path, graph: Graph, registry: Registry) -> Template:
     return Template(path, title, str(graph.meta.get("description") or ""), len(graph.nodes), tags_of(graph), picture, needs)
 
 
+def usual_followers(registry: Registry, folder: Path = EXAMPLES) -> dict[str, dict[str, int]]:
+    """How often a node type follows (or "<" precedes) a port type in the examples: what a search offers first to who has no habits yet."""
+    from nodegraph.errors import GraphError
+    from ui import files
+
+    found: dict[str, dict[str, int]] = {}
+    for path in sorted(folder.glob("*.graph")):
+        try:
+            graph = files.read(path, registry).graph
+        except GraphError:
+            continue
+        for link in graph.links:
+            source, target = graph.nodes[link.source], graph.nodes[link.target]
+            spec = registry.specs.get(source.type)
+            output = spec.outputs_by_name.get(link.output) if spec is not None else None
+            if output is not None:
+                for key, node in ((output.type, target.type), (f"<{output.type}", source.type)):
+                    counts = found.setdefault(key, {})
+                    counts[node] = counts.get(node, 0) + 1
+    return found
+
+
 def tags_of(graph: Graph) -> tuple[str, ...]:
     """What kind of work a graph does, from its nodes."""
     types = set(_types(graph))

@@ -6,9 +6,11 @@ import time
 
 import pytest
 
+from nodegraph.registry import Registry
 from nodegraph.spec import REQUIRED, Input, NodeSpec, Output
 from ui.canvas.model import PortRef
 from ui.search import Habits, find_nodes, fitting_port, fuzzy, grouped
+from ui.templates import usual_followers
 
 
 def spec(id: str, title: str, summary: str = "", inputs: tuple[Input, ...] = (), outputs: tuple[Output, ...] = (), **more: object) -> NodeSpec:
@@ -72,6 +74,19 @@ def test_a_link_dragged_backwards_offers_what_gives_its_type():
 def test_what_follows_this_port_most_often_comes_first_among_equals():
     habits = Habits(followers={"Latent": {"latent/decode": 9, "sampling/sample": 1}})
     assert titles("", PortRef("sample", "latent", "out", "Latent"), habits)[0] == "Decode"
+
+
+def test_who_has_no_habits_yet_is_offered_what_the_examples_do():
+    registry = Registry.load(plugins=False)
+    habits = Habits(usual=usual_followers(registry))
+
+    def first(hint: PortRef) -> tuple[str, str]:
+        heading, hits = grouped(find_nodes("", registry.specs, habits, hint, 400), "", habits, hint)[0]
+        return heading, hits[0].spec.title
+
+    assert first(PortRef("decode", "image", "out", "Image")) == ("Usually next", "Save image")
+    assert first(PortRef("model", "denoiser", "out", "Denoiser")) == ("Usually next", "Sample")
+    assert first(PortRef("sample", "positive", "in", "Conditioning")) == ("Usually before", "Prompt")
 
 
 def test_favourites_and_recent_nodes_head_an_empty_search():

@@ -18,7 +18,7 @@ from ui.canvas.paint import draw_port
 from ui.label import IconLabel, KeyCap, Label, hair, tool
 from ui.panels.rows import Entry, RowList
 from ui.popup import Popup
-from ui.search import Habits, Hit, find_nodes, grouped
+from ui.search import Habits, Hit, find_nodes, grouped, habit_key
 from ui.settings import Settings
 from ui.words import seconds_words
 
@@ -166,6 +166,7 @@ class NodePalette(Popup):
         self._hint: PortRef | None = None
         self._hits: dict[str, Hit] = {}
         self.where = QPointF()
+        self.usual: Mapping[str, Mapping[str, int]] = {}  # what comes at a port in the examples
         column = QVBoxLayout(self.sheet)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
@@ -246,7 +247,7 @@ class NodePalette(Popup):
         self.field.setFocus(Qt.FocusReason.PopupFocusReason)
 
     def _habits(self) -> Habits:
-        return Habits(tuple(self._settings.get("favourites")), tuple(self._settings.get("recent_nodes")), self._settings.get("followers"))
+        return Habits(tuple(self._settings.get("favourites")), tuple(self._settings.get("recent_nodes")), self._settings.get("followers"), self.usual)
 
     def _search(self, text: str) -> None:
         habits = self._habits()
@@ -317,7 +318,7 @@ class NodePalette(Popup):
         self.field.setFocus()
 
     def _take(self, type_id: str, keep_open: bool) -> None:
-        self._settings.note_node(type_id, self._hint.type if self._hint is not None else "")
+        self._settings.note_node(type_id, habit_key(self._hint))
         hint = self._hint
         if keep_open:
             self._hint = None
