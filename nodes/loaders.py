@@ -18,7 +18,7 @@ class Checkpoint(NamedTuple):
     vae: Vae
 
 
-def _family_of(values: Mapping[str, Any]) -> str | None:
+def family_of(values: Mapping[str, Any]) -> str | None:
     """What the file's header says, for the check of a graph before it runs."""
     from nodes.models.detect import inspect
 
@@ -28,7 +28,7 @@ def _family_of(values: Mapping[str, Any]) -> str | None:
 
 def _chosen_family(values: Mapping[str, Any]) -> str | None:
     chosen = values.get("family")
-    return chosen if chosen and chosen != "from the file" else _family_of(values)
+    return chosen if chosen and chosen != "from the file" else family_of(values)
 
 
 def _embeddings() -> str:
@@ -38,7 +38,7 @@ def _embeddings() -> str:
     return next((str(root) for root in standard().roots("embeddings") if root.is_dir()), "")
 
 
-@node("loaders/checkpoint", family=_family_of, keywords=("model", "ckpt", "stable diffusion", "sdxl"))
+@node("loaders/checkpoint", family=family_of, keywords=("model", "ckpt", "stable diffusion", "sdxl"))
 def load_checkpoint(file: Annotated[Path, File("checkpoints", WEIGHTS, folders=True)] = Path("starter")) -> Checkpoint:
     """Open a model and take out its three parts: denoiser, text encoder and VAE.
 
@@ -57,7 +57,7 @@ def load_checkpoint(file: Annotated[Path, File("checkpoints", WEIGHTS, folders=T
     return Checkpoint(Denoiser(opened.denoiser), TextEncoder(opened.text_encoder), Vae(opened.vae))
 
 
-@node("loaders/denoiser", family=_family_of, keywords=("unet", "diffusion model", "transformer"))
+@node("loaders/denoiser", family=family_of, keywords=("unet", "diffusion model", "transformer"))
 def load_denoiser(
     file: Annotated[Path, File("diffusion_models", WEIGHTS, folders=True)],
     precision: Annotated[Literal["as the device likes", "fp8"], Advanced()] = "as the device likes",
@@ -111,7 +111,7 @@ def load_vae(
     return Vae(open_vae(file, "" if family == "from the file" else family))
 
 
-@node("loaders/controlnet", title="Load ControlNet", family=_family_of, keywords=("control net", "t2i adapter"))
+@node("loaders/controlnet", title="Load ControlNet", family=family_of, keywords=("control net", "t2i adapter"))
 def load_controlnet(
     file: Annotated[Path, File("controlnet", WEIGHTS, folders=True)],
     kind: Annotated[
@@ -140,7 +140,7 @@ def load_image_encoder(file: Annotated[Path, File("clip_vision", WEIGHTS, folder
     return ImageEncoder(open_image_encoder(file))
 
 
-@node("loaders/ip-adapter", title="Load IP-Adapter", family=_family_of, keywords=("image prompt", "ipadapter"))
+@node("loaders/ip-adapter", title="Load IP-Adapter", family=family_of, keywords=("image prompt", "ipadapter"))
 def load_ip_adapter(file: Annotated[Path, File("ipadapter", WEIGHTS)]) -> IpAdapter:
     """Open an IP-Adapter, which lets a picture speak as a prompt does."""
     from nodes.models.opening import open_ip_adapter

@@ -1,10 +1,31 @@
-"""The node that lets an unCLIP model paint from a picture."""
+"""Nodes for unCLIP models, which paint from a picture."""
 
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NamedTuple
 
-from nodegraph.node import HEADLESS, Advanced, Context, Randomize, Range, Unit, node
-from nodes.types import Conditioning, Denoiser, Image, ImageEncoder
+from nodegraph.node import HEADLESS, Advanced, Context, File, Randomize, Range, Unit, node
+from nodes.loaders import WEIGHTS, family_of, load_checkpoint
+from nodes.types import Conditioning, Denoiser, Image, ImageEncoder, TextEncoder, Vae
+
+
+class UnclipCheckpoint(NamedTuple):
+    denoiser: Denoiser
+    text_encoder: TextEncoder
+    vae: Vae
+    image_encoder: ImageEncoder
+
+
+@node("loaders/unclip", title="Load unCLIP checkpoint", family=family_of, keywords=("unclip checkpoint loader", "stable unclip", "image variations"))
+def load_unclip(file: Annotated[Path, File("checkpoints", WEIGHTS, folders=True)]) -> UnclipCheckpoint:
+    """Open an unCLIP model with the image encoder that lies in it. 'unCLIP picture' shows it what to vary.
+
+    Args:
+        file: A checkpoint (.safetensors) or a diffusers folder that also holds the image encoder.
+    """
+    from nodes.models.opening import open_image_encoder
+
+    return UnclipCheckpoint(*load_checkpoint(file), ImageEncoder(open_image_encoder(file)))
 
 
 @node("conditioning/unclip", title="unCLIP picture", keywords=("unclip conditioning", "image variations", "revision", "stable unclip"))

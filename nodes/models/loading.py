@@ -284,32 +284,33 @@ def _t2i_adapter(source: Source, dtype: torch.dtype) -> nn.Module:
 
 
 def image_encoder(handle: ImageEncoderHandle, dtype: torch.dtype) -> nn.Module:
-    """A CLIP vision model with projection, from a folder or a file with Hugging Face names."""
+    """A CLIP vision model with projection, from a folder, a file of its own or an unCLIP checkpoint."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     source = handle.source
-    state = weights.read_source(source)
     if source.layout == "folder":
-        config = _known(read_config(Path(source.path) / "config.json"))
+        state, config = weights.clip_vision(weights.read_source(source)), _known(read_config(Path(source.path) / "config.json"))
     else:
-        width = state["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[1]
-        layers = len({name.split(".")[3] for name in state if name.startswith("vision_model.encoder.layers.")})
-        heads, act = {1024: (16, "quick_gelu"), 1280: (16, "gelu"), 1664: (16, "gelu"), 768: (12, "quick_gelu")}.get(
-            width, (max(width // 64, 1), "gelu")
-        )
-        patch = state["vision_model.embeddings.patch_embedding.weight"].shape[-1]
-        side = round((state["vision_model.embeddings.position_embedding.weight"].shape[0] - 1) ** 0.5) * patch
-        config = {
-            "hidden_size": width, "intermediate_size": state["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[0], "num_hidden_layers": layers,
-            "num_attention_heads": heads, "hidden_act": act, "patch_size": patch, "image_size": side,
-            "projection_dim": state["visual_projection.weight"].shape[0],
-        }  # fmt: skip
-    state = {
-        name: value
-        for name, value in state.items()
-        if name.startswith(("vision_model.", "visual_projection.")) and "position_ids" not in name
-    }
+        state = weights.clip_vision(weights.read_source(source, _component(source, "image_encoder")[2]))
+        config = _vision_config(state, source.name)
     return _assemble(CLIPVisionModelWithProjection, CLIPVisionConfig(**config), state, dtype, source.name)
+
+
+def _vision_config(state: State, label: str) -> Config:
+    """The configuration that the shapes show; heads and activation are those of the published encoder of that width."""
+    try:
+        inner, width = state["vision_model.encoder.layers.0.mlp.fc1.weight"].shape
+        patch = state["vision_model.embeddings.patch_embedding.weight"].shape[-1]
+        places = state["vision_model.embeddings.position_embedding.weight"].shape[0]
+        projected = state["visual_projection.weight"].shape[0]
+    except KeyError as error:
+        raise GraphError(f"'{label}' is not a complete CLIP image encoder: {error} is missing. Get the file again.") from None
+    heads, act = {1024: (16, "quick_gelu"), 1280: (16, "gelu"), 1664: (16, "gelu"), 768: (12, "quick_gelu")}.get(width, (max(width // 64, 1), "gelu"))
+    layers = len({name.split(".")[3] for name in state if name.startswith("vision_model.encoder.layers.")})
+    return {
+        "hidden_size": width, "intermediate_size": inner, "num_hidden_layers": layers, "num_attention_heads": heads, "hidden_act": act,
+        "patch_size": patch, "image_size": round((places - 1) ** 0.5) * patch, "projection_dim": projected,
+    }  # fmt: skip
 
 
 SEEING = {

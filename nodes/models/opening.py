@@ -197,9 +197,12 @@ def control_sees_latents(handle: ControlHandle) -> bool:
 
 
 def open_image_encoder(path: Path | str) -> ImageEncoderHandle:
-    """A CLIP vision model."""
+    """A CLIP vision model, from a file or folder of its own or from inside an unCLIP checkpoint."""
     path = Path(path)
     report = inspect(path)
+    if report.kind == "checkpoint" and "image_encoder" in dict(report.parts):
+        inner = path / "image_encoder" if path.is_dir() else path
+        return ImageEncoderHandle(Source(str(inner), "folder" if path.is_dir() else "checkpoint", "image_encoder", stamp(inner)))
     if report.kind != "clip-vision":
         raise GraphError(f"'{path.name}' is not a CLIP image encoder: {_it_is(report)}.")
     return ImageEncoderHandle(Source(str(path), "folder" if path.is_dir() else "file", "image_encoder", stamp(path)))

@@ -176,11 +176,21 @@ def clip(state: State, expects_prefix: bool) -> State:
     return result
 
 
-def _from_openclip(state: State) -> State:
+def clip_vision(state: State) -> State:
+    """A CLIP image encoder (Hugging Face or OpenCLIP names) for CLIPVisionModelWithProjection."""
+    state = {name.removeprefix("visual."): value for name, value in state.items()}
+    if "transformer.resblocks.0.ln_1.weight" not in state:
+        kept = ("vision_model.", "visual_projection.")
+        return {name: value for name, value in state.items() if name.startswith(kept) and "position_ids" not in name}
+    found = {f"vision_model.{name}": value for name, value in _from_openclip(state, names.OPEN_CLIP_VISION).items()}
+    return found | ({"visual_projection.weight": state["proj"].T.contiguous()} if "proj" in state else {})
+
+
+def _from_openclip(state: State, table: Mapping[str, str] = names.OPEN_CLIP) -> State:
     result: State = {}
     for name, value in state.items():
-        if name in names.OPEN_CLIP:
-            result[names.OPEN_CLIP[name]] = value
+        if name in table:
+            result[table[name]] = value
         elif name == "text_projection" or name == "text_projection.weight":
             result["text_projection.weight"] = value.T.contiguous() if name == "text_projection" else value
         elif name.startswith("transformer.resblocks."):

@@ -10,11 +10,13 @@ from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from nodegraph.errors import GraphError
+from nodes.conditioning import prompt
 from nodes.diffusion.unclip import LEVELS, MERGED, Shown, class_labels, noisy
 from nodes.loaders import load_denoiser, load_image_encoder
+from nodes.models.memory import MODELS
 from nodes.sampling import sample
 from nodes.types import Conditioning, Image, Latent, Part
-from nodes.unclip import unclip_picture
+from nodes.unclip import load_unclip, unclip_picture
 from tests.nodes.models import tiny
 
 WIDTH = 24
@@ -108,6 +110,48 @@ def test_the_statistics_come_from_a_diffusers_folder_too(folder, denoiser, encod
     same = unclip_picture(FOX, load_denoiser(folder / "pipe" / "unet"), encoder, picture(1))
     expected = unclip_picture(FOX, denoiser, encoder, picture(1))
     assert torch.equal(same.parts[0].extra["class_labels"], expected.parts[0].extra["class_labels"])
+
+
+@pytest.fixture(scope="module")
+def vision():
+    config = CLIPVisionConfig(
+        hidden_size=128, intermediate_size=96, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14, projection_dim=WIDTH, hidden_act="gelu"
+    )
+    return tiny.randomised(CLIPVisionModelWithProjection(config), 9)
+
+
+def whole(folder, vision):
+    """A checkpoint as Stability wrote it, with OpenCLIP's image encoder and text encoder inside."""
+    state = tiny.prefixed(tiny.ldm_unet(tiny.unet("unclip")), "model.diffusion_model.") | tiny.prefixed(tiny.ldm_vae(tiny.vae()), "first_stage_model.")
+    state |= tiny.prefixed(tiny.openclip(tiny.clip(layers=4, act="gelu", projected=True)), "cond_stage_model.model.")
+    state |= tiny.prefixed(tiny.openclip_vision(vision), "embedder.model.visual.")
+    state |= {"noise_augmentor.data_mean": MEAN, "noise_augmentor.data_std": DEVIATION}
+    save_file(state, folder / "whole.safetensors")
+    return folder / "whole.safetensors"
+
+
+def test_an_unclip_checkpoint_brings_its_image_encoder(folder, vision):
+    opened = load_unclip(whole(folder, vision))
+    assert opened.denoiser.handle.variant == "unclip"
+    with MODELS.use(opened.image_encoder.handle) as model:
+        assert all(torch.equal(value, vision.state_dict()[name]) for name, value in model.module.state_dict().items())
+        assert model.module.config.num_attention_heads == 2 and model.module.config.image_size == 28
+    words = prompt(opened.text_encoder, "a fox")
+    said = unclip_picture(words, opened.denoiser, opened.image_encoder, picture(1))
+    empty = Latent(torch.zeros(1, 4, 8, 8), empty=True)
+    assert torch.isfinite(sample(opened.denoiser, said, empty, None, steps=1, sampler="euler").samples).all()
+
+
+def test_an_image_encoder_with_the_names_of_openclip_loads_from_a_file_of_its_own(folder, vision):
+    save_file(tiny.prefixed(tiny.openclip_vision(vision), "visual."), folder / "vit.safetensors")
+    with MODELS.use(load_image_encoder(folder / "vit.safetensors").handle) as model:
+        assert all(torch.equal(value, vision.state_dict()[name]) for name, value in model.module.state_dict().items())
+
+
+def test_a_checkpoint_without_an_image_encoder_is_refused_in_words(folder):
+    path = tiny.write_sd1_checkpoint(folder / "blind.safetensors", tiny.sd1_parts())
+    with pytest.raises(GraphError, match=r"'blind\.safetensors' is not a CLIP image encoder: it is a checkpoint"):
+        load_unclip(path)
 
 
 def test_an_unclip_model_without_a_picture_is_refused_in_words(denoiser):

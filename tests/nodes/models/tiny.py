@@ -83,27 +83,35 @@ def ldm_vae(module):
 
 def openclip(module):
     """A Hugging Face CLIP text model under OpenCLIP's names."""
-    out = {}
     state = {name.removeprefix("text_model."): value for name, value in module.state_dict().items()}
-    for new, old in {
-        "ln_1": "layer_norm1",
-        "ln_2": "layer_norm2",
-        "mlp.c_fc": "mlp.fc1",
-        "mlp.c_proj": "mlp.fc2",
-        "attn.out_proj": "self_attn.out_proj",
-    }.items():
-        for i in range(module.config.num_hidden_layers):
-            for kind in ("weight", "bias"):
-                out[f"transformer.resblocks.{i}.{new}.{kind}"] = state[f"encoder.layers.{i}.{old}.{kind}"]
-    for i in range(module.config.num_hidden_layers):
-        for kind in ("weight", "bias"):
-            parts = [state[f"encoder.layers.{i}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
-            out[f"transformer.resblocks.{i}.attn.in_proj_{kind}"] = torch.cat(parts)
+    out = openclip_layers(state, module.config.num_hidden_layers)
     out["positional_embedding"] = state["embeddings.position_embedding.weight"]
     out["token_embedding.weight"] = state["embeddings.token_embedding.weight"]
     out["ln_final.weight"], out["ln_final.bias"] = state["final_layer_norm.weight"], state["final_layer_norm.bias"]
     if "text_projection.weight" in state:
         out["text_projection"] = state["text_projection.weight"].T.contiguous()
+    return out
+
+
+def openclip_layers(state, layers):
+    out, renamed = {}, {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2", "attn.out_proj": "self_attn.out_proj"}
+    for i in range(layers):
+        for kind in ("weight", "bias"):
+            for new, old in renamed.items():
+                out[f"transformer.resblocks.{i}.{new}.{kind}"] = state[f"encoder.layers.{i}.{old}.{kind}"]
+            parts = [state[f"encoder.layers.{i}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            out[f"transformer.resblocks.{i}.attn.in_proj_{kind}"] = torch.cat(parts)
+    return out
+
+
+def openclip_vision(module):
+    """A CLIPVisionModelWithProjection under OpenCLIP's names, without "visual."."""
+    state = {name.removeprefix("vision_model."): value for name, value in module.state_dict().items()}
+    out = openclip_layers(state, module.config.num_hidden_layers)
+    out["class_embedding"], out["conv1.weight"] = state["embeddings.class_embedding"], state["embeddings.patch_embedding.weight"]
+    out["positional_embedding"], out["proj"] = state["embeddings.position_embedding.weight"], state["visual_projection.weight"].T
+    for new, old in (("ln_pre", "pre_layrnorm"), ("ln_post", "post_layernorm")):
+        out[f"{new}.weight"], out[f"{new}.bias"] = state[f"{old}.weight"], state[f"{old}.bias"]
     return out
 
 
