@@ -5,7 +5,7 @@
 One thread, medians of processor time (so that other work on the machine does not matter much). Targets, planning included: cold
 50 us a node, all known 10 us. "Cold" is a graph never seen before and an empty cache; "edited" changes the first node, so that
 everything runs again; "known" asks again for what is there; "reopened" does so for a graph read anew from its file, as another
-tab or process would; "on disk" looks for each result in an empty disk cache too.
+tab or process would; "on disk" looks for each result in an empty disk cache too; "repeated" is a subgraph of one node that runs as many times.
 """
 
 import json
@@ -22,7 +22,7 @@ from nodegraph import graphfile
 from nodegraph.cache import Cache, DiskTier
 from nodegraph.executor import execute
 from nodegraph.folders import Folders
-from nodegraph.graph import Graph, Link, Node
+from nodegraph.graph import Graph, Link, Node, Subgraph, SubgraphInput, SubgraphOutput
 from nodegraph.messages import Run
 from nodegraph.node import node
 from nodegraph.plan import make_plan
@@ -46,6 +46,14 @@ def chain(value: int) -> Graph:
     nodes = {f"n{i}": Node(f"n{i}", "benchmark/add") for i in range(1, NODES)}
     incoming = {f"n{i}": (Link(f"n{i - 1}", "value", f"n{i}", "a"),) for i in range(1, NODES)}
     return Graph(nodes={"n0": Node("n0", "benchmark/start", {"value": value}), **nodes}, incoming=incoming)
+
+
+def repeated(value: int) -> Graph:
+    inside = Subgraph(
+        Graph(nodes={"add": Node("add", "benchmark/add")}), (SubgraphInput("a", (("add", "a"),)),), (SubgraphOutput("a", "add", "value"),)
+    )
+    nodes = {"n0": Node("n0", "benchmark/start", {"value": value}), "loop": Node("loop", "subgraph/add", {"repeat": NODES})}
+    return Graph(nodes=nodes, incoming={"loop": (Link("n0", "value", "loop", "a"),)}, subgraphs={"add": inside})
 
 
 def once(graph: Graph, registry: Registry, cache: Cache) -> tuple[float, float]:
@@ -72,6 +80,7 @@ def measure(registry: Registry, folder: Path) -> dict[str, tuple[float, float]]:
         "on disk": median(lambda i: once(chain(1000 + i), registry, Cache(1 << 30, DiskTier(folder)))),
         "edited": median(lambda i: once(graph.with_value("n0", "value", 2000 + i), registry, warm)),
         "known": median(lambda i: once(graph, registry, warm)),
+        "repeated": median(lambda i: once(repeated(3000 + i), registry, Cache(1 << 30))),
         "reopened": median(lambda i: once(graphfile.parse(text), registry, warm)),
     }
 

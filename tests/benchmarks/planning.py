@@ -20,7 +20,7 @@ from nodegraph.graphfile import dumps, parse, write
 from nodegraph.node import node
 from nodegraph.plan import _recent, make_plan
 from nodegraph.registry import Registry
-from nodegraph.steps import _prepared
+from nodegraph.steps import _alike, _prepared
 from nodegraph.subgraphs import laid_open
 
 
@@ -80,6 +80,7 @@ def median(work: Callable[[], Any], prepare: Callable[[], Any] = lambda: None) -
 def forget() -> None:
     _recent.clear()
     _prepared.clear()
+    _alike.clear()
 
 
 def tell(what: str, ms: float, count: int = 0) -> None:
