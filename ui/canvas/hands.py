@@ -28,6 +28,7 @@ class Hands:
         self.scene = view.graph_scene
         self.gesture: Gesture | None = None
         self.started = False  # it has moved far enough to be one
+        self.is_moving = False  # it is at work right now, so what the document tells comes from it
         self.space_down = False
         self._space_used = False
         self._pressed: Pointer | None = None
@@ -84,7 +85,11 @@ class Hands:
             self._start(self._pressed)
         if self.gesture is not None:
             self.view.begin_motion()
-            self.gesture.update(pointer)
+            self.is_moving = True
+            try:
+                self.gesture.update(pointer)
+            finally:
+                self.is_moving = False
 
     def release(self, event: QMouseEvent) -> None:
         if self._held is not None:
@@ -119,8 +124,11 @@ class Hands:
 
     def _start(self, pointer: Pointer) -> None:
         assert self.gesture is not None
-        self.started = True
-        self.gesture.start(pointer)
+        self.started = self.is_moving = True
+        try:
+            self.gesture.start(pointer)
+        finally:
+            self.is_moving = False
 
     def go_on_with(self, gesture: Gesture, pointer: Pointer) -> None:
         """Let another gesture go on with the same press."""
@@ -190,9 +198,13 @@ class Hands:
         self.scene.links.hover(None)
 
     def forget(self) -> None:
-        """Other things are shown now."""
-        self.cancel()
-        self._hovered = None
+        """Other things are shown now: what the hand held is gone, and nothing of it is put back."""
+        if self.gesture is not None:
+            self.scene.links.shadowed = frozenset()
+            self.scene.overlay.clear()
+            self.view.viewport().unsetCursor()
+        self.gesture, self._pressed, self._hovered = None, None, None
+        self.started = False
 
     # -- the keyboard
 

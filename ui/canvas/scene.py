@@ -62,6 +62,7 @@ class GraphScene(QObject):
         self.family: Callable[[Node], str | None] = lambda node: None
         self.missing_files: Callable[[Node], frozenset[str]] = lambda node: NONE
         self.places = Places(self)
+        self._chosen: frozenset[str] = frozenset()
         self.folded_into: dict[str, str] = {}  # node or note -> the folded group that hides it
         self.shown_outside: frozenset[End] = frozenset()  # inner ports of an open subgraph that its instances show
         self.specs: Mapping[str, NodeSpec] = document.specs
@@ -239,8 +240,12 @@ class GraphScene(QObject):
                 if item.selected != (name in chosen):
                     item.select(name in chosen)
                     changed.add(name)
+        before, self._chosen = self._chosen, chosen
+        if self.focus_links and before != chosen:  # also when what was chosen has gone
+            self.links.restyle()
+        elif changed:
+            self.links.restyle(changed & self.nodes.keys())
         if changed:
-            self.links.restyle(None if self.focus_links else changed & self.nodes.keys())
             self.content_changed.emit()
 
     def set_theme(self, theme: Theme) -> None:

@@ -78,6 +78,7 @@ class GraphView(QGraphicsView):
         self._flight.valueChanged.connect(self._fly)
         self._scene.screen = self
         self._scene.rebuilt.connect(self._on_rebuilt)
+        document.changed.connect(self._on_changed)
         themes.watch().changed.connect(self.set_theme)
         self._on_rebuilt()
 
@@ -147,17 +148,15 @@ class GraphView(QGraphicsView):
 
     def edit(self, label: str, change: Callable[[Graph], Graph], merge: str | None = None) -> bool:
         """Edit the document; what is impossible becomes a sentence in the status bar."""
-        try:
-            self.document.edit(label, change, merge)
-        except GraphError as error:
-            self.message.emit(error.message)
-            return False
-        return True
+        return self._edited(lambda: self.document.edit(label, change, merge))
 
     def edit_root(self, label: str, change: Callable[[Graph], Graph]) -> bool:
         """As `edit`, for the whole graph with its subgraph definitions."""
+        return self._edited(lambda: self.document.edit_root(label, change))
+
+    def _edited(self, edit: Callable[[], None]) -> bool:
         try:
-            self.document.edit_root(label, change)
+            edit()
         except GraphError as error:
             self.message.emit(error.message)
             return False
@@ -316,6 +315,11 @@ class GraphView(QGraphicsView):
         self.editor.close_editor()
         self.hands.forget()
         self._scene.seen = self.visible_rect()
+
+    def _on_changed(self, change: object) -> None:
+        """An edit that is not the gesture's own, an undo for instance, ends it: its places and values are no longer true."""
+        if self.hands.gesture is not None and not self.hands.is_moving:
+            self._scene.rebuild()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

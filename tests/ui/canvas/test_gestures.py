@@ -40,6 +40,19 @@ def test_escape_puts_a_dragged_node_back(document: Document, hand: Hand) -> None
     assert not document.history.done
 
 
+def test_an_undo_while_a_node_is_dragged_lets_go_of_it(document: Document, hand: Hand, view: GraphView) -> None:
+    hand.drag(hand.title("save"), hand.title("save") + QPointF(0, 80))
+    start = hand.title("save")
+    hand.press(start)
+    hand.move(start + QPointF(0, 80))
+    document.undo()
+    hand.move(start + QPointF(0, 160))
+    hand.release(start + QPointF(0, 160))
+    assert document.graph.nodes["save"].position == (1280, 0)
+    assert view.graph_scene.nodes["save"].pos().toTuple() == (1280, 0)
+    assert not document.history.done
+
+
 def test_moving_one_of_several_selected_moves_all_but_the_pinned(document: Document, hand: Hand) -> None:
     document.edit("Pin", lambda g: g.changed("decode", pinned=True))
     document.select(["save", "decode", "empty"])
