@@ -147,6 +147,11 @@ class Reporter:
         self._saved.append((str(path), stat.st_size, stat.st_mtime_ns))
         self._around.tell(Saved(self._around.run.job, self._node, str(path)))
 
+    def save(self, name: str, suffix: str, data: bytes) -> Path:
+        path = new_file(self._around.output, name, suffix, data)
+        self.saved(path)
+        return path
+
     def output_path(self, name: str, suffix: str) -> Path:
         path = new_file(self._around.output, name, suffix)
         self._made.append(path)

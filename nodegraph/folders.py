@@ -17,6 +17,7 @@ from typing import Any
 
 from nodegraph.errors import GraphError
 from nodegraph.node import File
+from nodegraph.saving import create, why
 
 RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
@@ -219,8 +220,10 @@ def _shown(name: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in name)[:80]
 
 
-def new_file(folder: Path, name: str, suffix: str) -> Path:
-    """Create an empty file with a free number: name_0001.png, then name_0002.png. Safe against other processes.
+def new_file(folder: Path, name: str, suffix: str, data: bytes | None = None) -> Path:
+    """Create a file with a free number: name_0001.png, then name_0002.png. Safe against other processes.
+
+    With `data` it is whole from the moment it has its name; without, it is empty and keeps the name for whoever fills it.
 
     Raises:
         GraphError: The name is not allowed, or the folder cannot be written.
@@ -233,9 +236,12 @@ def new_file(folder: Path, name: str, suffix: str) -> Path:
         while True:
             path = wish.with_name(f"{wish.name}_{number:04d}{suffix}")
             try:
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+                if data is None:
+                    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+                else:
+                    create(path, data)
                 return path
             except FileExistsError:
                 number += 1
     except OSError as error:
-        raise GraphError(f"Cannot write to '{wish.parent}': {error.strerror or error}. Choose another output folder.") from error
+        raise GraphError(f"Cannot write to '{wish.parent}': {why(error)}. Choose another output folder.") from error

@@ -151,11 +151,14 @@ class Context(Protocol):
     def saved(self, path: Path) -> None:
         """Tell that a file was written for the user."""
 
-    def output_path(self, name: str, suffix: str) -> Path:
-        """A new path for a file in the output folder: "portrait" gives portrait_0001.png, then portrait_0002.png.
+    def save(self, name: str, suffix: str, data: bytes) -> Path:
+        """Write a file into the output folder, whole or not at all, and tell of it: "portrait" gives portrait_0001.png, then portrait_0002.png.
 
-        The file exists (empty) afterwards, so no other run takes the name. `{seed}`-like fields are the caller's affair.
+        `{seed}`-like fields in the name are the caller's affair.
         """
+
+    def output_path(self, name: str, suffix: str) -> Path:
+        """For what cannot be held in memory at once: a path as `save` would take. The file exists (empty) afterwards, so no other run takes the name."""
 
     def recall(self, key: str) -> Mapping[str, Any] | None:
         """A checkpoint kept by `remember`, in this run or an earlier one."""
@@ -183,6 +186,18 @@ class Headless:
 
     def saved(self, path: Path) -> None:
         pass
+
+    def save(self, name: str, suffix: str, data: bytes) -> Path:
+        from nodegraph.saving import write_atomically
+
+        path = self.output_path(name, suffix)
+        try:
+            write_atomically(path, data)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        self.saved(path)
+        return path
 
     def output_path(self, name: str, suffix: str) -> Path:
         from nodegraph.folders import new_file

@@ -45,22 +45,52 @@ def write_atomically(path: Path, data: bytes, backups: int = 0) -> None:
     except GraphFileError:
         raise
     except (OSError, ValueError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        words = {
-            28: "the disk is full",
-            27: "the disk is full",
-            122: "your part of the disk is full",
-            13: "you may not write there",
-            1: "you may not write there",
-            30: "the disk is read-only",
-            2: "the folder is gone",
-            20: "the folder is gone",
-            21: "it is a folder",
-            36: "its name is too long",
-        }
-        reason = words.get(number or 0) or (error.strerror if isinstance(error, OSError) else None) or "no file can have this name"
         name = "".join(c if c.isprintable() else "?" for c in path.name[:80])
-        raise GraphFileError(f"'{name}' was not saved: {reason}. The file on disk is as it was; save to another place.") from error
+        raise GraphFileError(f"'{name}' was not saved: {why(error)}. The file on disk is as it was; save to another place.") from error
+
+
+def create(path: Path, data: bytes) -> None:
+    """A new file that is whole from the moment it has its name, even if the power fails. Never takes the place of another.
+
+    Raises:
+        FileExistsError: The name is taken.
+        OSError: It cannot be written.
+    """
+    descriptor, temporary = _new_beside(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a disk without hard links: the name is taken first, and filled at once
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            _replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    with suppress(OSError):
+        _sync_folder(path.parent)
+
+
+def why(error: OSError | ValueError) -> str:
+    """Why a file could not be written, in words."""
+    words = {
+        28: "the disk is full",
+        27: "the disk is full",
+        122: "your part of the disk is full",
+        13: "you may not write there",
+        1: "you may not write there",
+        30: "the disk is read-only",
+        2: "the folder is gone",
+        20: "the folder is gone",
+        21: "it is a folder",
+        36: "its name is too long",
+    }
+    number, own = (error.errno, error.strerror) if isinstance(error, OSError) else (None, None)
+    return words.get(number or 0) or own or "no file can have this name"
 
 
 def _new_beside(path: Path) -> tuple[int, Path]:

@@ -188,7 +188,7 @@ def save_image(
             data = encode_jpeg(picture, quality, parameters)
         else:
             data = encode_webp(picture, quality, quality == 100, parameters)
-        write_new(ctx, filled(name, fields, now), "." + {"jpeg": "jpg"}.get(format, format), data)
+        ctx.save(filled(name, fields, now), "." + {"jpeg": "jpg"}.get(format, format), data)
         ctx.show(to_bytes8(picture))
 
 
@@ -220,21 +220,8 @@ def save_animation(
     data = encode_animation(frames, format, 1000 / pictures_per_second, quality)
     height, width = image.pixels.shape[-2:]
     fields: dict[str, object] = {"title": _title(ctx.graph_text), "width": width, "height": height}
-    write_new(ctx, filled(name, fields, datetime.now()), "." + format, data)
+    ctx.save(filled(name, fields, datetime.now()), "." + format, data)
     ctx.show(to_bytes8(image.pixels[0]))
-
-
-def write_new(ctx: Context, name: str, suffix: str, data: bytes) -> None:
-    """Write a file under a new name of the output folder: beside it first, then renamed. A name that could not be filled is given back."""
-    from nodegraph.saving import write_atomically
-
-    path = ctx.output_path(name, suffix)
-    try:
-        write_atomically(path, data)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    ctx.saved(path)
 
 
 _DATES = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "hh": "%H", "mm": "%M", "ss": "%S"}

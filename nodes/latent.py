@@ -155,10 +155,9 @@ def save_latent(latent: Latent, name: str = "latent", ctx: Context = HEADLESS) -
     Args:
         name: Name of the file, with sub-folders as in "foxes/anna". It gets the next free number.
     """
-    from nodes.image_io import write_new
     from nodes.pictures.files import encode_latent
 
-    write_new(ctx, name, ".latent", encode_latent(latent.samples, latent.mask, latent.downscale, latent.sigma, latent.first))
+    ctx.save(name, ".latent", encode_latent(latent.samples, latent.mask, latent.downscale, latent.sigma, latent.first))
 
 
 @node("latent/load", title="Load latent", keywords=("open", "file", "import"))

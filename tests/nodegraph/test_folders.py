@@ -1,9 +1,12 @@
 """How a name in a graph becomes a file, and that no name leads where it must not."""
 
+import errno
 import json
 import os
+import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,41 @@ def test_processes_that_write_at_once_never_get_the_same_name(tmp_path):
     names = [name for process in running for name in process.communicate()[0].split()]
     assert [process.returncode for process in running] == [0] * 4
     assert len(names) == 100 == len(set(names)) == len(list(tmp_path.iterdir()))
+
+
+def test_killing_the_program_at_any_moment_leaves_only_whole_pictures(tmp_path):
+    """F1, F34: a file has its name only when all of it is there."""
+    program = "import sys; from pathlib import Path; from nodegraph.folders import new_file\nwhile True: print(new_file(Path(sys.argv[1]), 'p', '.png', b'x' * 300_000), flush=True)"
+    chance, told = random.Random(7), []
+    for _ in range(6):
+        child = subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True)
+        child.stdout.readline()
+        threading.Event().wait(chance.random() * 0.02)
+        child.kill()
+        told += child.communicate()[0].split()
+    found = [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+    assert len(found) >= len(told) > 0 and {path.stat().st_size for path in found} == {300_000}
+
+
+def test_a_disk_without_hard_links_takes_new_files_too(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert [new_file(tmp_path, "p", ".txt", data).read_bytes() for data in (b"one", b"two")] == [b"one", b"two"]
+    assert sorted(os.listdir(tmp_path)) == ["p_0001.txt", "p_0002.txt"]
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    """F2"""
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(GraphError, match="the disk is full. Choose another output folder"):
+        new_file(tmp_path, "p", ".png", b"x")
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
