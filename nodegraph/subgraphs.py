@@ -304,10 +304,18 @@ def gathered(graph: Graph, ids: Iterable[str], name: str, specs: Mapping[str, No
     arriving = [Link(*end, instance, promoted) for end, (promoted, _) in inputs.items()]
     if arriving:
         incoming[instance] = tuple(sorted(arriving, key=lambda link: link.input))
+
+    def place_of(node_id: str, port: str) -> tuple[float, float, int]:
+        """Outside, ports stand as they do inside: by the places of their nodes, then as on the node."""
+        node = graph.nodes[node_id]
+        spec = node_spec(node, graph, specs)
+        names = [*spec.by_name, *spec.outputs_by_name] if spec else []
+        return *node.position, names.index(port) if port in names else len(names)
+
     definition = Subgraph(
         graph=replace(graph.fragment(inside), subgraphs={}),
-        inputs=tuple(SubgraphInput(n, tuple(ends)) for n, ends in inputs.values()),
-        outputs=tuple(SubgraphOutput(n, *end) for end, n in outputs.items()),
+        inputs=tuple(SubgraphInput(n, tuple(ends)) for n, ends in sorted(inputs.values(), key=lambda item: place_of(*item[1][0]))),
+        outputs=tuple(SubgraphOutput(n, *end) for end, n in sorted(outputs.items(), key=lambda item: place_of(*item[0]))),
         title=name,
     )
     positions = [graph.nodes[i].position for i in inside]

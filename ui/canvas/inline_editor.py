@@ -105,7 +105,7 @@ class InlineEditor(QObject):
         place = (
             QRectF(rect.x() + 24, rect.y() + 2, rect.width() - 32, HEADER - 4)
             if isinstance(item, NodeItem)
-            else QRectF(rect.x() + 8, rect.y() + 6, min(rect.width() - 16, 320), 26)
+            else QRectF(rect.x() + 8, rect.y() + 6, min(rect.width() - 16, 320), ROW)
         )
         line.done.connect(lambda text: self._retitle(name, title, text))
         self._open(line, place)
