@@ -37,8 +37,8 @@ def fingerprint(path: Path) -> str:
             seen.add(real)
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(files):
-                if not name.startswith("."):
-                    file = Path(folder, name)
+                file = Path(folder, name)
+                if not name.startswith(".") and file.is_file():  # not a pipe, nor a link to nowhere
                     whole.update(os.fsencode(file.relative_to(path).as_posix()) + b"\0" + fingerprint(file).encode())
         return whole.hexdigest()
     signature = _signature(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -93,16 +94,19 @@ class Folders:
         known = shipped(kind)
         if plain in known:
             return known[plain]
-        if Path(plain).is_absolute():
-            return Path(plain) if os.path.exists(plain) else None
         places = [*self.roots(kind), *([base] if base else [])]
+        if Path(plain).is_absolute() or plain.startswith("//"):
+            # merely looking for a file on another computer tells that one who the user is
+            if plain.startswith("//") and not any(Path(plain).is_relative_to(place) for place in places):
+                return None
+            return Path(plain) if _is_there(plain) else None
         parts = [part for part in plain.split("/") if part not in ("", ".")]
         for place in places:
             # nothing climbs out of a folder of models; from the graph's own folder it is a person's way to write "next door"
-            if (".." not in parts or place == base) and os.path.exists(place / plain):  # unlike Path.exists, never raises
+            if (".." not in parts or place == base) and _is_there(place / plain):
                 return place / plain
         last = parts[-1]
-        return next((place / last for place in places if len(parts) > 1 and os.path.exists(place / last)), None)
+        return next((place / last for place in places if len(parts) > 1 and _is_there(place / last)), None)
 
 
 _OTHER_NAMES = {
@@ -180,6 +184,15 @@ def _walk(root: Path, marker: File, depth: int = 4) -> Iterator[str]:
                     waiting.append((path, level + 1))
             elif not marker.suffixes or path.suffix.lower() in marker.suffixes:
                 yield path.relative_to(root).as_posix()
+
+
+def _is_there(path: str | Path) -> bool:
+    """Whether there is a file or folder. A device or pipe is neither: reading one may never end."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def _is_text(name: str) -> bool:

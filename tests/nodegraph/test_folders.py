@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nodegraph.errors import GraphError
+from nodegraph.fingerprint import fingerprint
 from nodegraph.folders import Folders, new_file, read_settings, safe_join, shipped, standard
 from nodegraph.node import File
 
@@ -181,6 +182,32 @@ def test_names_that_mean_no_file_find_none_and_nothing_climbs_out_of_a_model_fol
     put(mine.home / "secret.txt")
     put(mine.models / "loras" / "a" / "b.safetensors")
     assert mine.resolve("loras", name) is None and mine.resolve("input", name, None) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such things here")
+def test_devices_and_pipes_are_no_files(mine):
+    """S11: reading one would never end, and a graph may name anything."""
+    put(mine.input / "a.png")
+    os.mkfifo(mine.input / "pipe.png")
+    for name in ("/dev/zero", "/dev/null", "pipe.png", str(mine.input / "pipe.png")):
+        assert mine.resolve("input", name) is None
+    assert fingerprint(mine.input) != "", "nor does one in a folder hold up the folder"
+
+
+def test_a_graph_cannot_make_the_program_ask_another_computer(mine, tmp_path, monkeypatch):
+    """S11: on Windows, looking for a file on a share sends the user's name and a proof of the password to it."""
+    share = Folders(tmp_path / "home", tmp_path / "cache", tmp_path / "out", {"input": ("//server/pictures",)})
+    looked, real = [], os.stat
+
+    def look(path, *rest, **options):
+        looked.append(str(path))
+        return real(path, *rest, **options)
+
+    monkeypatch.setattr(os, "stat", look)
+    for name in (r"\\evil\share\a.png", "//evil/share/a.png", r"\\?\UNC\evil\a.png", r"\\.\PhysicalDrive0"):
+        assert mine.resolve("input", name) is None and share.resolve("input", name) is None
+    assert looked == []
+    assert share.resolve("input", "//server/pictures/none.png") is None and looked == ["//server/pictures/none.png"]
 
 
 def test_a_folder_can_be_meant_with_a_slash_at_its_end(mine):
