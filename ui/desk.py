@@ -18,6 +18,7 @@ from ui.dock import Dock, Header
 from ui.document import Document
 from ui.keeper import Keeper
 from ui.label import plain_tip, tool
+from ui.loaded_pictures import LoadedPictures
 from ui.menus import ARRANGE, Actions, recent_menu
 from ui.notices import Notice
 from ui.panels.compare import ComparePanel, Side
@@ -29,12 +30,13 @@ from ui.panels.queue import QueuePanel
 from ui.panels.timeline import Timeline
 from ui.panels.viewer import Viewer
 from ui.rooms import BOTTOM, CANVAS_HINT, LEFT, RIGHT, SIDE_PAGES, SIDE_WIDTH, Rooms
-from ui.running import Running, device_words
+from ui.running import Running
 from ui.runs import RunnerLike, Runs
 from ui.studio import Studio
 from ui.tabs import Tabs
 from ui.templates import usual_followers
 from ui.threads import background
+from ui.words import device_words
 
 if TYPE_CHECKING:
     from ui.main_window import MainWindow
@@ -160,7 +162,7 @@ class Desk(QObject):
         studio.notice.connect(self.window.notices.show_notice)
         studio.notice_gone.connect(self.window.notices.take_back)
         studio.saving.connect(lambda document: document is self.document and self.window.status.show_saved("Saving", "busy"))
-        studio.saved.connect(lambda _document: self.show_saved())
+        studio.saved.connect(lambda document: (self.show_saved(), self.running.keep_face(document)))
         studio.recovery.kept.connect(lambda document: document is self.document and self.show_saved())
         self.window.tabs.currentChanged.connect(self._tab_chosen)
         self.window.tabs.close_wanted.connect(lambda index: studio.close(self._tab_document(index)))
@@ -246,6 +248,7 @@ class Desk(QObject):
         if self.studio.registry is not None:
             self._set_insight(view)
         self.views[document] = view
+        LoadedPictures(document, self.window.folders)
         self.window.canvases.addWidget(view)
         document.states_changed.connect(lambda names: self._many_states(view, names))
         document.face_changed.connect(lambda: self._face_changed(document))

@@ -118,7 +118,7 @@ def button(text: str, kind: str = "", icon: str | None = None, tip: str = "", pa
         made.setProperty("kind", kind)
     if icon:
         made.setIcon(theme.icon(icon, "text.on_accent" if kind == "primary" else "text.secondary"))
-        made.setIconSize(QSize(16, 16))
+        made.setIconSize(QSize(20, 16))  # drawn in the middle: Qt leaves next to no room between icon and words
     if tip:
         made.setToolTip(plain_tip(tip))
     made.setCursor(Qt.CursorShape.PointingHandCursor)

@@ -38,6 +38,10 @@ LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockW
 class Middle(QStackedWidget):
     """Canvas, first page and workspaces. It asks for no more room than the page shown: a wide page that is hidden would squeeze the docks."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.currentChanged.connect(lambda _index: self.updateGeometry())
+
     def minimumSizeHint(self) -> QSize:
         page = self.currentWidget()
         return page.minimumSizeHint() if page is not None else QSize(0, 0)

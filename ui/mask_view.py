@@ -23,6 +23,7 @@ TOOLS: Final = (
     ("fill", "paint-bucket", "Fill alike colours", "G"),
     ("pan", "hand", "Move the view", "H"),
 )
+MOST_EDGE: Final = 4096
 ALT: Final = Qt.KeyboardModifier.AltModifier
 
 
@@ -49,6 +50,8 @@ class MaskView(PictureView):
         self.margin = 24.0
         self.grid = False
         self._overlay = QImage()
+        self._edges: QImage | None = None
+        self._was_near = False
         self._last: tuple[float, float] | None = None
         self._way: list[tuple[float, float]] = []
         self._at: QPointF | None = None
@@ -65,6 +68,11 @@ class MaskView(PictureView):
         self.lens.fit()
         self.refresh()
 
+    def _lens_moved(self) -> None:
+        if self.painting is not None and self._draws_edges_itself() != self._was_near:
+            self.refresh()
+        super()._lens_moved()
+
     # -- the overlay
 
     def refresh(self, rect: Rect | None = None) -> None:
@@ -79,12 +87,32 @@ class MaskView(PictureView):
             rect = (0, 0, painting.width, painting.height)
         assert rect is not None
         l, t, r, b = rect  # noqa: E741
-        part = overlay(painting, (l, t, r, b), self.sees, self.tint)
+        part = overlay(painting, (l, t, r, b), self.sees, self.tint, with_edges=not self._draws_edges_itself())
+        self._edges = None
+        self._was_near = self._draws_edges_itself()
         painter = QPainter(self._overlay)
         painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
         painter.drawImage(l, t, image_of(part))
         painter.end()
         self.update()
+
+    def _draws_edges_itself(self) -> bool:
+        """Seen from near, an edge of mask pixels would be a row of bricks: it is drawn in pixels of the screen then."""
+        return self.sees != "black" and self.zoom() >= 2
+
+    def _fine_edges(self, rect: QRectF) -> QImage:
+        """The mask's half-way line at the size it is seen in, made once for each state of the mask."""
+        painting = self.painting
+        assert painting is not None
+        ratio = min(self.devicePixelRatioF(), MOST_EDGE / max(1.0, rect.width(), rect.height()))
+        size = (max(1, round(rect.width() * ratio)), max(1, round(rect.height() * ratio)))
+        if self._edges is None or (self._edges.width(), self._edges.height()) != size:
+            plane = painting.result() if self.sees == "result" else painting.combined()
+            big = image_of(plane).scaled(*size, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation)
+            made = np.zeros((size[1], size[0], 4), np.uint8)
+            _draw_edges(made, edges(pixels(big)[:, :, 0]), (0, 0, *size))
+            self._edges = image_of(made)
+        return self._edges
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
@@ -96,6 +124,8 @@ class MaskView(PictureView):
         rect = self.picture_rect()
         painter.drawImage(rect, self._overlay)
         scale = rect.width() / painting.width
+        if self._draws_edges_itself():
+            painter.drawImage(rect, self._fine_edges(rect))
         if self.mirrors:
             painter.setPen(QPen(QColor(255, 255, 255, 120), 1, Qt.PenStyle.DashLine))
             painter.drawLine(QPointF(rect.center().x(), rect.top()), QPointF(rect.center().x(), rect.bottom()))
@@ -295,7 +325,7 @@ class MaskView(PictureView):
         self.update()
 
 
-def overlay(painting: Painting, rect: Rect, sees: str, share: float) -> np.ndarray:
+def overlay(painting: Painting, rect: Rect, sees: str, share: float, with_edges: bool = True) -> np.ndarray:
     """What lies over the picture: uint8 RGBA [height, width, 4], not premultiplied.
 
     `sees`: "tint" colours each layer with `share`, "black" shows the mask alone, "edges" only its border, "result" what the graph is given.
@@ -311,7 +341,8 @@ def overlay(painting: Painting, rect: Rect, sees: str, share: float) -> np.ndarr
         plane = painting.result()[t:b, l:r]
         made[..., :3] = _rgb(tones[0])
         made[..., 3] = np.round(plane * share)
-        _draw_edges(made, edges(plane), rect)
+        if with_edges:
+            _draw_edges(made, edges(plane), rect)
         return made
     if sees == "tint":
         color = np.zeros((b - t, r - l, 3), np.float32)
@@ -327,6 +358,8 @@ def overlay(painting: Painting, rect: Rect, sees: str, share: float) -> np.ndarr
             cover = np.maximum(cover, part * share)
         made[..., :3] = color
         made[..., 3] = np.round(cover * 255)
+    if not with_edges:
+        return made
     wide = (max(0, l - 1), max(0, t - 1), min(painting.width, r + 1), min(painting.height, b + 1))
     edge = edges(painting.combined(wide))[t - wide[1] : b - wide[1], l - wide[0] : r - wide[0]]
     _draw_edges(made, edge, rect)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtCore import QByteArray, QSize, Qt, QTimer
 from PySide6.QtWidgets import QWidget
 
 from ui import theme
@@ -38,6 +38,7 @@ class Rooms:
         self.spaces: dict[str, QWidget] = {}
         self.workspace = "graph"
         self._kept_docks: list[Dock] | None = None
+        self._kept_layout: tuple[QSize, QByteArray] | None = None
         self._queue_inside = False
         self._sized = False
         self._side_width = SIDE_WIDTH
@@ -143,8 +144,11 @@ class Rooms:
             self.show_welcome(False)
         self.workspace = name
         self.window.top.show_workspace(name)
+        if name != "graph":
+            self.dim_docks(True)  # before a wider page takes their room
         self.window.stack.setCurrentWidget(self.window.canvases if name == "graph" else self.spaces[name])
-        self.dim_docks(name != "graph")
+        if name == "graph":
+            self.dim_docks(False)
         self.window.tab_row.setVisible(name == "graph")
         self.window.rail.setVisible(name != "paint")
         self.window.crumbs.setVisible(name == "graph" and self.desk.document is not None and bool(self.desk.document.scope))
@@ -153,6 +157,8 @@ class Rooms:
             if isinstance(big, ComparePanel):
                 for letter in "AB":
                     big.show_side(letter, self.desk.compare.sides[letter])
+        if name == "graph":
+            self.window.status.hints.set_hint(CANVAS_HINT)
         if name == "graph" and self.desk.view is not None:
             self.desk.view.setFocus()
         elif name != "graph":
@@ -201,7 +207,9 @@ class Rooms:
         return space
 
     def dim_docks(self, hidden: bool) -> None:
+        window = self.window
         if hidden and self._kept_docks is None:
+            self._kept_layout = (window.size(), window.saveState(LAYOUT_VERSION)) if not self.on_welcome else None
             self._kept_docks = [dock for dock in self.desk.docks if dock.isVisibleTo(self.window) and not dock.isFloating()]
             for dock in self._kept_docks:
                 dock.hide()
@@ -209,6 +217,11 @@ class Rooms:
             for dock in self._kept_docks:
                 dock.show()
             self._kept_docks = None
+            if self._kept_layout is not None and self._kept_layout[0] == window.size():  # docks that come back share the room anew otherwise
+                layout = window.center.layout()
+                assert layout is not None
+                layout.activate()  # the page shown may be narrower than the one before, which counts only now
+                window.restoreState(self._kept_layout[1], LAYOUT_VERSION)
 
     @property
     def on_welcome(self) -> bool:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from PySide6.QtGui import QImage
 
 from nodegraph import messages
+from ui.document import Document
+from ui.faces import FACES, Faces
 from ui.jobs import Job, Picture
 from ui.notices import Notice
 from ui.panels.compare import Side
 from ui.panels.problems import ProblemsPanel, Trouble
 from ui.takes import Kept, Take
-from ui.words import seconds_words
+from ui.words import device_words, seconds_words
 
 if TYPE_CHECKING:
     from ui.desk import Desk
@@ -25,6 +28,7 @@ class Running:
     def __init__(self, desk: Desk) -> None:
         self.desk, self.window = desk, desk.window
         self._last_failed: Job | None = None
+        self._last_pictures: WeakKeyDictionary[Document, QImage] = WeakKeyDictionary()
         self.troubles: list[Trouble] = []
 
     def run(self, front: bool = False, targets: tuple[str, ...] = ()) -> None:
@@ -82,9 +86,19 @@ class Running:
         self.show_run()
 
     def picture_made(self, picture: Picture) -> None:
+        document = self.desk.runs.current.document if self.desk.runs.current is not None else None
+        if document is not None:
+            self._last_pictures[document] = picture.image
+            self.keep_face(document)
         node = picture.graph.nodes.get(picture.node)
         words = next((str(v) for k, v in (node.values.items() if node else ()) if k in ("name", "title")), "")
         self.desk.compare.push(Side(picture.image, f"Take {picture.take}", words or picture.name, picture.graph))
+
+    def keep_face(self, document: Document) -> None:
+        """Note the last picture of a document's file, for the list of recent ones."""
+        image = self._last_pictures.get(document)
+        if document.path is not None and image is not None:
+            Faces(self.window.folders.cache / FACES).keep(document.path, image)
 
     def take_changed(self, take: Take) -> None:
         self.desk.timeline.show_takes(self.desk.runs.takes)
@@ -180,11 +194,3 @@ def run_words(job: Job) -> str:
     if job.eta is not None and job.eta >= 0.5:
         parts.append(f"{seconds_words(round(job.eta)) if job.eta >= 1 else '1 s'} left")
     return "  ·  ".join(parts)
-
-
-def device_words(device: str, wish: str) -> str:
-    """cuda:0 as "GPU 0", cpu as "CPU"."""
-    name = device or ("" if wish == "auto" else wish)
-    if name.startswith("cuda"):
-        return f"GPU {name.partition(':')[2] or '0'}"
-    return {"cpu": "CPU", "mps": "Apple GPU", "": ""}.get(name, name)

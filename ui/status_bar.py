@@ -119,7 +119,7 @@ class Meter(QAbstractButton):
         painter.setPen(now.color("text.primary" if self.underMouse() or self.hasFocus() else "text.tertiary"))
         painter.drawText(QPointF(0, middle + theme.metrics("small").capHeight() / 2), self._name)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(now.color("surface.hover"))
+        painter.setBrush(now.color("surface.field_fill"))
         painter.drawRoundedRect(QRectF(left + 6, middle - 2, 56, 4), 2, 2)
         painter.setBrush(now.color("state.bad" if self._short else "state.warn" if self._share >= 0.85 else "text.tertiary"))
         painter.drawRoundedRect(QRectF(left + 6, middle - 2, 56 * min(1.0, max(0.02, self._share)), 4), 2, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QImage, QImageReader
+from PySide6.QtGui import QColor, QImage, QImageReader, QPainter
 
 MOST_PIXELS = 2**28
 
@@ -14,6 +14,20 @@ def cropped(image: QImage, size: QSize) -> QImage:
     """The middle of a picture, filling `size`."""
     scaled = image.scaled(size, Qt.AspectRatioMode.KeepAspectRatioByExpanding, Qt.TransformationMode.SmoothTransformation)
     return scaled.copy((scaled.width() - size.width()) // 2, (scaled.height() - size.height()) // 2, size.width(), size.height())
+
+
+def framed(image: QImage, size: QSize) -> QImage:
+    """A whole picture in a frame of another shape: before its own colours, dim and without detail, so that nothing of it is cut off."""
+    if abs(image.width() / image.height() - size.width() / size.height()) < 0.3:
+        return cropped(image, size)
+    speck = cropped(image, size.scaled(12, 12, Qt.AspectRatioMode.KeepAspectRatio))
+    made = speck.scaled(size, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation).convertToFormat(QImage.Format.Format_RGB32)
+    painter = QPainter(made)
+    painter.fillRect(made.rect(), QColor(0, 0, 0, 110))
+    whole = image.scaled(size, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
+    painter.drawImage((size.width() - whole.width()) // 2, (size.height() - whole.height()) // 2, whole)
+    painter.end()
+    return made
 
 
 def read_picture(path: Path, most: int = 0) -> QImage:

@@ -14,12 +14,14 @@ from nodegraph import __version__
 from nodegraph.folders import Folders
 from nodegraph.node import File
 from ui import theme, vocabulary
+from ui.faces import FACES, Faces
 from ui.label import ElidedLabel, IconLabel, Label, button
 from ui.panels.templates import TemplateGrid
 from ui.settings import Settings
 from ui.templates import TAGS, Template, read_templates
 from ui.threads import background
-from ui.thumbnails import cropped, read_picture
+from ui.thumbnails import cropped
+from ui.words import device_words
 
 if TYPE_CHECKING:
     from nodegraph.registry import Registry
@@ -126,6 +128,7 @@ class Welcome(QWidget):
     def __init__(self, settings: Settings, folders: Folders, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._settings, self._folders = settings, folders
+        self._faces = Faces(folders.cache / FACES)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._registry: Registry | None = None
         self._tag = "All"
@@ -299,7 +302,7 @@ class Welcome(QWidget):
             made = _Recent(path)
             made.clicked.connect(lambda _checked=False, path=path: self.path_wanted.emit(path))
             self._recent.addWidget(made)
-            background().run(lambda path=path: _facts_of(path), lambda found, made=made: _show_recent(made, found))
+            background().run(lambda path=path: _facts_of(path, self._faces), lambda found, made=made: _show_recent(made, found))
 
     def set_registry(self, registry: Registry) -> None:
         self._registry = registry
@@ -359,10 +362,10 @@ class Welcome(QWidget):
         import os
 
         device = self._settings.get("device")
-        name = "Graphics card if there is one" if device == "auto" else str(device)
+        name = "GPU if there is one" if device == "auto" else device_words(device, device)
         checkpoints, loras, controls = counts["checkpoints"], counts["loras"], counts["controlnet"]
         lines = (
-            ("cpu", f"{os.cpu_count() or 1} cores. {name}", "ready", "ok"),
+            ("cpu", f"{os.cpu_count() or 1} cores, {name}", "ready", "ok"),
             ("box", f"{checkpoints} {'checkpoint' if checkpoints == 1 else 'checkpoints'}, {loras} {'LoRA' if loras == 1 else 'LoRAs'}", "found", "ok" if checkpoints else "warn"),
             ("scan-line", f"{controls} ControlNets" if controls > 1 else "1 ControlNet" if controls else "No ControlNet yet", "found" if controls else "", "ok"),
         )
@@ -409,19 +412,12 @@ def _line(vertical: bool) -> QFrame:
     return line
 
 
-def _facts_of(path: Path) -> tuple[str, QImage | None]:
+def _facts_of(path: Path, faces: Faces) -> tuple[str, QImage | None]:
     try:
         when = path.stat().st_mtime
     except OSError:
         return "not there any more", None
-    picture = next((p for suffix in (".png", ".webp", ".jpg") if (p := path.with_suffix(suffix)).exists()), None)
-    image = None
-    if picture is not None:
-        try:
-            image = read_picture(picture, 512)
-        except OSError:
-            image = None
-    return when_words(when), image
+    return when_words(when), faces.read(path)
 
 
 def _show_recent(made: _Recent, found: tuple[str, QImage | None]) -> None:

@@ -38,3 +38,11 @@ def gigabytes(count: int, digits: int = 1) -> str:
 def quoted(text: str) -> str:
     """A message with its names in typographic quotes: the engine writes 'fox', which also goes to terminals; the window shows ‘fox’."""
     return _STRAIGHT.sub("‘\\1’", text)
+
+
+def device_words(device: str, wish: str) -> str:
+    """cuda:0 as "GPU 0", cpu as "CPU"."""
+    name = device or ("" if wish == "auto" else wish)
+    if name.startswith("cuda"):
+        return f"GPU {name.partition(':')[2] or '0'}"
+    return {"cpu": "CPU", "mps": "Apple GPU", "": ""}.get(name, name)

@@ -210,6 +210,17 @@ def test_every_workspace_opens_and_leads_back(window, space):
     assert window.desk.viewer_dock.isVisible() and window.stack.currentWidget() is window.canvases
 
 
+def test_a_side_panel_and_a_look_into_another_workspace_leave_the_other_panels_their_size(window, qtbot):
+    window.desk.studio.add(graph())
+    qtbot.waitUntil(lambda: window.desk.inspector_dock.width() >= 280)  # the first layout is made in the next turn
+    window.desk.rooms.open_side("models")
+    assert window.desk.side.width() >= 280 and window.desk.inspector_dock.width() >= 280
+    sizes = [dock.size() for dock in window.desk.docks]
+    window.desk.rooms.show_workspace("paint")
+    window.desk.rooms.show_workspace("graph")
+    assert [dock.size() for dock in window.desk.docks] == sizes
+
+
 def test_keys_can_be_chosen_anew_and_count_at_once(window):
     window.desk.studio.add(graph())
     window.desk.set_keys({"edit.undo": ["F9"]})

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QLineEdit, QScrollArea, QVBoxLayout, QWidget
 from ui import theme
 from ui.templates import Template, read_templates
 from ui.threads import background
-from ui.thumbnails import cropped, read_picture
+from ui.thumbnails import framed, read_picture
 
 if TYPE_CHECKING:
     from nodegraph.registry import Registry
@@ -65,7 +65,7 @@ class TemplateCard(QWidget):
             ratio = self.devicePixelRatioF()
             size = QSize(max(1, round(area.width() * ratio)), max(1, round(area.height() * ratio)))
             if self._pixmap is None or self._pixmap.size() != size:
-                self._pixmap = QPixmap.fromImage(cropped(self._image, size))
+                self._pixmap = QPixmap.fromImage(framed(self._image, size))
             painter.drawPixmap(area, self._pixmap, QRectF(self._pixmap.rect()))
         else:
             painter.fillRect(area, now.color("surface.canvas"))
@@ -80,29 +80,29 @@ class TemplateCard(QWidget):
 
     def _paint_words(self, painter: QPainter, rect: QRectF) -> None:
         now, template = theme.current(), self.template
-        count = f"{template.nodes} nodes"
-        small = theme.metrics("small")
-        line = rect.y() + 17
-        painter.setFont(theme.font("small"))
-        painter.setPen(now.color("text.tertiary"))
-        painter.drawText(QPointF(rect.right() - small.horizontalAdvance(count), line), count)
-        painter.setFont(theme.font("body", 600))
-        painter.setPen(now.color("text.primary"))
-        room = rect.width() - small.horizontalAdvance(count) - 10
-        painter.drawText(QPointF(rect.x(), line), theme.metrics("body", 600).elidedText(template.title, Qt.TextElideMode.ElideRight, room))
+        small, strong = theme.metrics("small"), theme.metrics("small", 500)
         state, tone, icon = ("runs at once", "state.ok", "check") if template.is_ready else (template.needs, "state.warn", "download")
-        width = theme.metrics("small", 500).horizontalAdvance(state)
-        y = rect.y() + (38 if not self._small_card else 36)
-        left_room = rect.width()
-        if not self._small_card or rect.width() > 200:
+        line, right = rect.y() + 17, rect.right()
+        if rect.width() > 200:
+            right -= strong.horizontalAdvance(state)
             painter.setFont(theme.font("small", 500))
             painter.setPen(now.color(tone))
-            painter.drawText(QPointF(rect.right() - width, y), state)
-            theme.draw_icon(painter, icon, QRectF(rect.right() - width - 16, y - 10, 12, 12), now.color(tone), 2.2)
-            left_room -= width + 28
+            painter.drawText(QPointF(right, line), state)
+            right -= 16
+            theme.draw_icon(painter, icon, QRectF(right, line - 10, 12, 12), now.color(tone), 2.2)
+            right -= 10
+        count = f"{template.nodes} nodes"
+        right -= small.horizontalAdvance(count)
+        painter.setFont(theme.font("small"))
+        painter.setPen(now.color("text.tertiary"))
+        painter.drawText(QPointF(right, line), count)
+        painter.setFont(theme.font("body", 600))
+        painter.setPen(now.color("text.primary"))
+        painter.drawText(QPointF(rect.x(), line), theme.metrics("body", 600).elidedText(template.title, Qt.TextElideMode.ElideRight, right - rect.x() - 10))
         painter.setFont(theme.font("small"))
         painter.setPen(now.color("text.secondary"))
-        painter.drawText(QPointF(rect.x(), y), small.elidedText(template.about, Qt.TextElideMode.ElideRight, left_room))
+        about = small.elidedText(template.about, Qt.TextElideMode.ElideRight, rect.width())
+        painter.drawText(QPointF(rect.x(), rect.y() + (38 if not self._small_card else 36)), about)
 
     def enterEvent(self, event: QEvent) -> None:  # type: ignore[override]
         self.update()
