@@ -127,7 +127,7 @@ MOUSE: Final[tuple[tuple[str, str], ...]] = (
     ("Wheel", "Zoom at the cursor; Shift sideways, Ctrl up and down"),
     ("Double-click empty canvas", "Add a node"),
     ("Drag from a port", "Make a link; on empty canvas it asks for a node that fits"),
-    ("Drag from a linked input", "Take the link off"),
+    ("Drag from a linked input", "Take the link off; Shift adds one where many fit"),
     ("Ctrl-drag from an output", "Move all its links to another output"),
     ("Drop a node on a link", "Put it in between"),
     ("Shake a node while dragging", "Take it out of its links"),
@@ -138,6 +138,8 @@ MOUSE: Final[tuple[tuple[str, str], ...]] = (
     ("Drag on a number", "Scrub: Shift slow, Ctrl fast"),
     ("Double-click a number", "Type a value or a sum such as 512*2"),
     ("Double-click a title", "Rename; on a subgraph: open it; on a group: fold it"),
+    ("Alt while dragging", "Off the grid and its guides; Ctrl: not into a link"),
+    ("Escape or the other button while dragging", "Let go"),
     ("Drag the edge of a node, group or note", "Change its size"),
 )
 

@@ -271,7 +271,7 @@ def choose(view: GraphView, pointer: Pointer, target: Target) -> Gesture | None:
             return Move(view, target.id, bool(held & ALT)) if not held & SHIFT else DragLink(view, [scene.ports.ref(target.id, name, side)])
         if side == "out":
             return DragLink(view, [scene.ports.ref(target.id, name, side)], moves_all=bool(held & CTRL))
-        return detaching(view, scene.ports.ref(target.id, name, side))
+        return detaching(view, scene.ports.ref(target.id, name, side), bool(held & SHIFT))
     name, edges = edges_of(view, target, pointer.scene)
     if edges and not held & (CTRL | SHIFT | ALT):
         return Resize(view, name, edges)
@@ -282,7 +282,7 @@ def choose(view: GraphView, pointer: Pointer, target: Target) -> Gesture | None:
             row = found[1]
             if held & ALT:
                 return Move(view, target.id, copies=True)
-            if row.kind == "number" and not held & (CTRL | SHIFT):
+            if row.kind == "number":
                 return Scrub(view, item, row)
             return PressRow(view, item, row, view.pointing.work_row)
     if target.kind in ("node", "value", "note", "group"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QPointF
 
 from nodegraph.graph import Graph, Link
 from nodegraph.spec import ANY
@@ -172,17 +172,11 @@ class DragLink(Gesture):
             self.view.select_links(link for link in graph.incoming.get(ref.node, ()) if link.input == ref.name)
 
 
-def detaching(view: GraphView, ref: PortRef) -> DragLink:
-    """A drag from an input: a linked one gives up its link, a free one (or Shift on one that takes many) begins a new one."""
+def detaching(view: GraphView, ref: PortRef, adds: bool) -> DragLink:
+    """A drag from an input: a linked one gives up its link; a free one, or with `adds` one that takes many, begins a new one."""
     graph, scene = view.document.graph, view.graph_scene
     port = scene.nodes[ref.node].anatomy.port("in", ref.name)
     link = graph.link_at(ref.node, ref.name)
-    if link is None or (port is not None and port.many and view.keymap is not None and _shift_held()):
+    if link is None or (adds and port is not None and port.many):
         return DragLink(view, [ref])
     return DragLink(view, [scene.ports.ref(link.source, link.output, "out")], taken=link)
-
-
-def _shift_held() -> bool:
-    from PySide6.QtGui import QGuiApplication
-
-    return bool(QGuiApplication.keyboardModifiers() & Qt.KeyboardModifier.ShiftModifier)

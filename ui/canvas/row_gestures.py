@@ -44,8 +44,6 @@ class Scrub(Gesture):
         self._pixels += (pointer.screen.x() - self._at.x()) / self.view.zoom * factor
         self._at = pointer.screen
         value = scrubbed(self._input, self._start, self._pixels, self.item.anatomy.width - 2 * PAD, 1.0)
-        if factor == 1.0 or not isinstance(value, float):
-            pass
         if value != self._value:
             self._value = value
             name, key = self.item.node.id, self.row.name
@@ -65,11 +63,14 @@ class Scrub(Gesture):
         self.view.edit(f"Change {self.row.label}", back, merge=self._merge)
 
     def click(self, pointer: Pointer) -> None:
-        self.view.document.select([self.item.node.id])
         x = pointer.scene.x() - self.item.x()
+        way = -1 if x < PAD + 18 else 1 if x > self.item.anatomy.width - PAD - 18 else 0
+        if pointer.held & SHIFT or (pointer.held & CTRL and not way):
+            self.view.document.select(self.view.document.selection ^ {self.item.node.id})
+            return
+        self.view.document.select([self.item.node.id])
         if not isinstance(self.row.raw, int | float) or self.row.input is None:
             return
-        way = -1 if x < PAD + 18 else 1 if x > self.item.anatomy.width - PAD - 18 else 0
         if way:
             item = self.row.input
             value = rounded(item, self.row.raw + way * step_of(item) * (10 if pointer.held & CTRL else 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
@@ -165,8 +166,10 @@ def test_an_input_that_takes_many_keeps_its_other_links(document: Document, hand
         "", lambda g: g.with_nodes([Node("stack", "image/stack", {}, (1280, 300)), Node("decode_2", "latent/decode", {}, (960, 400))])
     )
     hand.drag(hand.port("decode", "out", "image"), hand.port("stack", "in", "images"))
-    hand.drag(hand.port("decode_2", "out", "image"), hand.port("stack", "in", "images"))
+    hand.drag(hand.port("stack", "in", "images"), hand.port("decode_2", "out", "image"), held=SHIFT)
     assert {link.source for link in document.graph.incoming["stack"]} == {"decode", "decode_2"}
+    hand.drag(hand.port("stack", "in", "images"), QPointF(1200, 600))
+    assert len(document.graph.incoming["stack"]) == 1
 
 
 def test_ctrl_dragging_an_output_moves_all_its_links(document: Document, hand: Hand) -> None:
@@ -253,6 +256,15 @@ def test_scrubbing_a_number_is_one_step_and_shift_is_ten_times_finer(document: D
     hand.release(start + QPointF(40, 0), held=SHIFT)
     fine = document.graph.nodes["sample"].values["guidance"]
     assert abs((fine - 6.5) * 10 - (coarse - 6.5)) < 0.6
+
+
+def test_shift_may_be_held_before_a_number_is_pressed(document: Document, hand: Hand) -> None:
+    start = hand.row("sample", "guidance")
+    hand.drag(start, start + QPointF(100, 0), held=SHIFT)
+    assert document.graph.nodes["sample"].values["guidance"] == pytest.approx(7.7, abs=0.11)
+    assert document.graph.nodes["sample"].position == (600, 0)
+    hand.click(start, held=SHIFT)
+    assert "sample" not in document.selection
 
 
 def test_a_scrub_that_is_let_go_leaves_the_value_as_it_was(document: Document, hand: Hand) -> None:
