@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import xxhash
@@ -13,6 +14,9 @@ WHOLE = 64 * 2**20
 """Files up to this size are read whole. Of larger ones (model weights) the head, the tail and 62 blocks between are read:
 a retrained model differs in every block, and its size, times and inode are watched as well."""
 BLOCK = 256 * 2**10
+SMALL_FOLDER = 2**30
+"""A folder with more to read than this is known by the sizes, times and inodes of its files: thousands of photos are not read for a key."""
+MAX_FILES = 100_000
 SETTLED = 2 * 10**9
 """Nanoseconds after which the times of a file tell its changes apart. A clock tick is 10 ms, on memory sticks 2 s."""
 
@@ -24,23 +28,10 @@ def fingerprint(path: Path) -> str:
     """The word for a file or a whole folder. Read again only when size, time of change or inode say so.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: It cannot be read, or is a folder of more files than anybody means.
     """
     if path.is_dir():
-        whole = xxhash.xxh3_128()
-        seen = set()
-        for folder, folders, files in os.walk(path, followlinks=True):
-            real = os.path.realpath(folder)
-            if real in seen:  # a link that leads in a circle
-                folders.clear()
-                continue
-            seen.add(real)
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(files):
-                file = Path(folder, name)
-                if not name.startswith(".") and file.is_file():  # not a pipe, nor a link to nowhere
-                    whole.update(os.fsencode(file.relative_to(path).as_posix()) + b"\0" + fingerprint(file).encode())
-        return whole.hexdigest()
+        return _of_folder(path)
     signature = _signature(path)
     with _lock:
         known = _known.get(signature)
@@ -50,6 +41,35 @@ def fingerprint(path: Path) -> str:
             with _lock:
                 _known[signature] = known
     return known
+
+
+def _of_folder(path: Path) -> str:
+    files = list(_files_in(path))
+    is_small = sum(min(file.stat().st_size, 64 * BLOCK) for file in files) <= SMALL_FOLDER
+    whole = xxhash.xxh3_128()
+    for file in files:
+        word = fingerprint(file) if is_small else repr(_signature(file)[1:])
+        whole.update(os.fsencode(file.relative_to(path).as_posix()) + b"\0" + word.encode())
+    return whole.hexdigest()
+
+
+def _files_in(path: Path) -> Iterator[Path]:
+    """All files that are not hidden, in order."""
+    seen, count = set(), 0
+    for folder, folders, names in os.walk(path, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link that leads in a circle
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            file = Path(folder, name)
+            if not name.startswith(".") and file.is_file():  # not a pipe, nor a link to nowhere
+                count += 1
+                if count > MAX_FILES:
+                    raise OSError(f"it holds more than {MAX_FILES:,} files")
+                yield file
 
 
 def _signature(path: Path) -> tuple[str, int, int, int, int]:

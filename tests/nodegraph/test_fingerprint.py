@@ -86,6 +86,28 @@ def test_a_folder_counts_with_its_names_and_what_links_lead_to(tmp_path):
     assert fingerprint(model) == words[-1]
 
 
+def test_a_folder_of_thousands_of_photos_is_known_without_reading_them(tmp_path, monkeypatch):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"x" * 1000)
+    monkeypatch.setattr(module, "SMALL_FOLDER", 1999)
+    monkeypatch.setattr(module, "_read", None)
+    words = [fingerprint(tmp_path), fingerprint(tmp_path)]
+    assert words[0] == words[1]
+    os.utime(tmp_path / "b.jpg", ns=(0, 1))
+    words.append(fingerprint(tmp_path))
+    (tmp_path / "b.jpg").rename(tmp_path / "c.jpg")
+    assert len({*words, fingerprint(tmp_path)}) == 3
+
+
+def test_a_folder_of_more_files_than_anybody_means_is_refused(tmp_path, monkeypatch):
+    """S11: a graph may name the root of the disk."""
+    for i in range(4):
+        (tmp_path / f"{i}").touch()
+    monkeypatch.setattr(module, "MAX_FILES", 3)
+    with pytest.raises(OSError, match="holds more than 3 files"):
+        fingerprint(tmp_path)
+
+
 def test_names_of_any_encoding_can_lie_in_a_folder(tmp_path):
     (tmp_path / os.fsdecode(b"caf\xe9")).write_bytes(b"x")
     assert fingerprint(tmp_path)
