@@ -55,21 +55,25 @@ def _of_folder(path: Path) -> str:
 
 def _files_in(path: Path) -> Iterator[Path]:
     """All files that are not hidden, in order."""
-    seen, count = set(), 0
-    for folder, folders, names in os.walk(path, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link that leads in a circle
-            folders.clear()
+    waiting, seen, count = [str(path)], set(), 0
+    while waiting:
+        folder = waiting.pop()
+        stat = os.stat(folder)
+        if (stat.st_dev, stat.st_ino) in seen:  # a link that leads in a circle
             continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            file = Path(folder, name)
-            if not name.startswith(".") and file.is_file():  # not a pipe, nor a link to nowhere
+        seen.add((stat.st_dev, stat.st_ino))
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        except PermissionError:  # nobody will read anything in it
+            continue
+        waiting += [entry.path for entry in reversed(entries) if entry.is_dir()]
+        for entry in entries:
+            if entry.is_file():  # not a pipe, nor a link to nowhere
                 count += 1
                 if count > MAX_FILES:
                     raise OSError(f"it holds more than {MAX_FILES:,} files")
-                yield file
+                yield Path(entry.path)
 
 
 def _signature(path: Path) -> tuple[str, int, int, int, int]:
