@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QPoint, QPointF, QSize, Qt, QTimer
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QMenu, QWidget
 
 from ui import theme
@@ -243,6 +244,7 @@ class Desk(QObject):
         view.message.connect(self.window.status.hints.say)
         view.open_subgraph.connect(self.open_subgraph)
         view.files_dropped.connect(self.files_dropped)
+        view.image_given.connect(self.image_given)
         view.help_requested.connect(self.show_help)
         view.drawing_requested.connect(self.rooms.paint_mask)
         if self.studio.registry is not None:
@@ -440,6 +442,12 @@ class Desk(QObject):
         rest = self.studio.take(paths)
         if view is not None and rest:
             nodes_for(view, rest, place, self.studio)
+
+    def image_given(self, image: QImage, place: QPointF) -> None:
+        from ui.drops import use_image
+
+        if self.view is not None:
+            use_image(self.view, image, self.window.folders, self.window.notices.show_notice, place)
 
     def commands(self) -> list[Command]:
         from ui.preferences import setting_commands

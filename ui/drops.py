@@ -70,8 +70,10 @@ def stored_name(folders: Folders, kind: str, path: Path) -> str:
     return str(path)
 
 
-def use_image(view: GraphView, image: QImage, folders: Folders, notice: Callable[[Notice], None]) -> None:
-    """Keep a picture in the input folder and add a node that loads it."""
+def use_image(
+    view: GraphView, image: QImage, folders: Folders, notice: Callable[[Notice], None], place: QPointF | None = None
+) -> None:
+    """Keep a picture in the input folder and add a node that loads it, at a place or in the middle of the view."""
     if image.isNull():
         return
     from ui.picture import png_bytes
@@ -90,4 +92,4 @@ def use_image(view: GraphView, image: QImage, folders: Folders, notice: Callable
         return
     found = loaders(list(view.document.specs.values()), path)
     if found:
-        view.add_node(found[0][0].id, view.center(), None, {found[0][1].name: name})
+        view.add_node(found[0][0].id, place or view.center(), None, {found[0][1].name: name})

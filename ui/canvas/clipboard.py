@@ -50,8 +50,11 @@ def graph_in(text: str) -> str:
 def paste(view: GraphView, linked: bool = False) -> bool:
     """What the clipboard holds, at the pointer; `linked` with the links that came in from outside where they were copied."""
     data = QGuiApplication.clipboard().mimeData()
-    if data is None or not (data.hasFormat(CLIP_MIME) or data.hasText()):
+    if data is None or not (data.hasFormat(CLIP_MIME) or data.hasText() or data.hasImage()):
         return False
+    if data.hasImage() and not data.hasFormat(CLIP_MIME) and not graph_in(data.text()):
+        view.image_given.emit(QGuiApplication.clipboard().image(), view.cursor_place())
+        return True
     text = bytes(data.data(CLIP_MIME).data()).decode() if data.hasFormat(CLIP_MIME) else graph_in(data.text())
     if not text:
         view.message.emit("The clipboard holds no nodes.")

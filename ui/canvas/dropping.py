@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 
 from nodegraph.folders import IMAGE_SUFFIXES
 from nodegraph.spec import Input
@@ -31,13 +31,16 @@ def drop(view: GraphView, event: QDropEvent) -> None:
         if type_id in view.graph_scene.specs:
             view.add_node(type_id, place)
             event.acceptProposedAction()
-    elif mime.hasUrls():
-        paths = [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]
-        if len(paths) == 1 and drop_on_node(view, paths[0], place):
-            event.acceptProposedAction()
-        elif paths:
-            view.files_dropped.emit(paths, place)
-            event.acceptProposedAction()
+        return
+    paths = [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]
+    if len(paths) == 1 and drop_on_node(view, paths[0], place):
+        event.acceptProposedAction()
+    elif paths:
+        view.files_dropped.emit(paths, place)
+        event.acceptProposedAction()
+    elif mime.hasImage():  # out of a browser: the picture itself, with an address that nothing is fetched from
+        view.image_given.emit(QImage(mime.imageData()), place)
+        event.acceptProposedAction()
 
 
 def drop_on_node(view: GraphView, path: Path, place: QPointF) -> bool:

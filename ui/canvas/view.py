@@ -52,6 +52,7 @@ class GraphView(QGraphicsView):
     open_subgraph = Signal(str)
     zoom_changed = Signal(float)
     files_dropped = Signal(object, QPointF)  # list[Path]
+    image_given = Signal(object, QPointF)  # QImage: a picture without a file, dropped or pasted
     help_requested = Signal(str)
     drawing_requested = Signal(str, str)  # node id, input: a mask is to be painted
 

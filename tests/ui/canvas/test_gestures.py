@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent
+from PySide6.QtGui import QDropEvent, QGuiApplication, QImage
 from PySide6.QtTest import QTest
 
 from nodegraph.graph import REROUTE, Group, Link, Node
@@ -381,6 +381,22 @@ def test_a_file_dropped_on_a_node_goes_into_its_file_input_and_elsewhere_to_the_
         view.dropEvent(QDropEvent(QPointF(hand.at(place)), Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, NONE))
     assert document.graph.nodes["model"].values["file"] == (tmp_path / "x.safetensors").as_posix()
     assert shell == [[tmp_path / "x.safetensors"]]
+
+
+def test_a_picture_without_a_file_is_taken_dropped_or_pasted(hand: Hand, view: GraphView) -> None:
+    given: list[tuple[int, QPointF]] = []
+    view.image_given.connect(lambda image, place: given.append((image.width(), place)))
+    picture = QImage(32, 16, QImage.Format.Format_RGB32)
+    picture.fill(0)
+    mime = QMimeData()
+    mime.setImageData(picture)
+    mime.setUrls([QUrl("https://example.org/deer.png")])
+    place = QPointF(100, 560)
+    view.dropEvent(QDropEvent(QPointF(hand.at(place)), Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, NONE))
+    QGuiApplication.clipboard().setImage(picture)
+    hand.key(Qt.Key.Key_V, CTRL)
+    assert [width for width, _ in given] == [32, 32]
+    assert (given[0][1] - place).manhattanLength() <= 1
 
 
 def test_the_minimap_travels_and_the_zoom_pill_zooms(document: Document, hand: Hand, view: GraphView) -> None:
