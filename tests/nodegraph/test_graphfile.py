@@ -16,6 +16,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+import small_nodes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -52,6 +53,7 @@ def without_app(text):
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_graph_ever_stored_opens_and_is_written_back_byte_for_byte(path):
+    """F12, F13: among them nodes of packs that are not there."""
     text = path.read_text("utf-8")
     assert without_app(dumps(read(path))) == without_app(text)
 
@@ -155,6 +157,7 @@ def test_a_changed_value_changes_one_line():
 
 @pytest.mark.parametrize("language", ["tr_TR.UTF-8", "de_DE.UTF-8", "ar_SA.UTF-8", "C"])
 def test_the_language_of_the_system_changes_no_byte(tmp_path, language):
+    """F10"""
     path = next(p for p in STORED if p.stem == "unicode")
     code = "import sys; from pathlib import Path; from nodegraph.graphfile import read, write; write(Path(sys.argv[2]), read(Path(sys.argv[1])))"
     target = tmp_path / "Grüße ş.graph"
@@ -212,6 +215,7 @@ def deep(levels):
     ],
 )  # fmt: skip
 def test_what_is_no_graph_is_refused_with_its_place(tmp_path, content, words):
+    """S7, S8"""
     path = tmp_path / "bad.graph"
     path.write_bytes(
         content if isinstance(content, bytes) else content.encode() if isinstance(content, str) else json.dumps(content).encode()
@@ -223,6 +227,7 @@ def test_what_is_no_graph_is_refused_with_its_place(tmp_path, content, words):
 
 
 def test_limits_hold_and_hostile_files_take_no_time(monkeypatch):
+    """S7"""
     began = time.perf_counter()
     name = "k" * 1_000_000
     for text in (
@@ -262,6 +267,7 @@ SMALL = {path.stem: path.read_bytes() for path in STORED}
 
 @pytest.mark.parametrize("name", ["subgraphs", "unicode", "unknown"])
 def test_a_file_cut_off_anywhere_is_refused_and_never_crashes(name):
+    """F11"""
     text = SMALL[name].rstrip()
     for i in range(len(text)):
         with pytest.raises(GraphFileError):
@@ -270,6 +276,7 @@ def test_a_file_cut_off_anywhere_is_refused_and_never_crashes(name):
 
 @pytest.mark.parametrize("name", ["subgraphs", "unicode", "unknown", "values"])
 def test_flipped_bytes_never_crash_anything(name):
+    """F11"""
     chance = random.Random(name)
     for _ in range(600):
         text = bytearray(SMALL[name])
@@ -293,6 +300,44 @@ def test_any_json_is_a_graph_or_refused(nodes_, links, subgraphs):
         pass
 
 
+@pytest.mark.parametrize("name", ["__class__", "__proto__", "__import__('os')", "constructor", "{0.__class__}", "%s%n", "$(id)"])
+def test_names_with_a_meaning_elsewhere_are_plain_data(name):
+    """S12"""
+    graph = Graph().with_node(Node(name, f"t/{name}", {name: {name: name}}, title=name, extra={name: 1}))
+    graph = graph.with_subgraph(name, Subgraph(Graph())).with_meta(**{name: name})
+    assert parse(dumps(graph)) == graph
+    (problem,) = check(graph, small_nodes.without_files())
+    assert problem.kind == "unknown-node" and f"'t/{name}'" in problem.message
+
+
+def test_opening_and_judging_a_file_reads_that_file_alone_and_runs_nothing(tmp_path):
+    """S11: a graph may name any node, file and address; until somebody runs it, they are words."""
+    names = ["/etc/passwd", "../../secret", "https://example.com/a.png", "file:///etc/passwd", "\\\\server\\share"]
+    graph = Graph().with_nodes(Node(f"n{i}", "small/text", {"value": name}) for i, name in enumerate(names))
+    graph = graph.with_node(Node("save", "small/save", {"name": "/etc/x"})).with_node(Node("x", "os/system", {"command": "id"}))
+    write(tmp_path / "a.graph", graph)
+    code = """
+        import sys
+        from pathlib import Path
+        import small_nodes
+        from nodegraph import graphfile, plan
+
+        known, watched, opened = small_nodes.without_files(), set(), []
+        known.functions = dict.fromkeys(known.functions)
+        graphfile.read(Path(sys.argv[1]))  # Python loads what it needs for text
+        sys.addaudithook(lambda event, arguments: opened.append((event, str(arguments[0]))) if event in watched else None)
+        watched |= {"open", "socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "exec"}
+        problems = plan.check(graphfile.read(Path(sys.argv[1]), known), known)
+        watched.clear()
+        print([problem.node_id for problem in problems], opened)
+    """
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[2])))}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), tmp_path / "a.graph"], capture_output=True, text=True, check=True, env=path
+    )
+    assert done.stdout.strip() == f"['save', 'x'] {[('open', str(tmp_path / 'a.graph'))]}"
+
+
 def test_a_file_of_a_newer_format_opens_only_when_one_insists_and_keeps_what_it_says():
     text = json.dumps({"format": 2, "app": "nodegraph 9.0", "nodes": {"n": {"type": "t", "glow": 3}}, "links": [], "timeline": [1, 2]})
     with pytest.raises(NewerFormat, match=r"newer version \(nodegraph 9\.0\)"):
@@ -314,6 +359,7 @@ def test_a_file_of_a_newer_format_opens_only_when_one_insists_and_keeps_what_it_
 )  # fmt: skip
 @pytest.mark.parametrize("compact", [True, False])
 def test_a_value_that_no_file_can_hold_is_refused_with_its_place(tmp_path, value, words, compact):
+    """F3"""
     graph = Graph().with_node(Node("n", "t", {"x": value}))
     with pytest.raises(GraphFileError) as error:
         dumps(graph, compact)
@@ -506,6 +552,7 @@ def test_the_longest_names_that_a_disk_holds_can_be_saved(tmp_path, name):
 
 
 def test_a_place_that_cannot_be_written_is_told_and_nothing_is_left_behind(tmp_path):
+    """F4"""
     (tmp_path / "folder.graph").mkdir()
     (tmp_path / "file").touch()
     for path, words in (
@@ -526,6 +573,7 @@ def test_a_read_only_folder_is_told(tmp_path):
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path):
+    """F2"""
     code = """
         import os, resource, signal, sys
         from pathlib import Path
@@ -550,7 +598,56 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path):
     )
 
 
+def held(times):
+    """os.replace as on Windows while another program reads the file: refused so many times."""
+    real, refusals = os.replace, iter(range(times))
+
+    def replace_file(source, target):
+        if str(target).endswith("a.graph") and next(refusals, None) is not None:
+            raise PermissionError(13, "Access is denied")
+        real(source, target)
+
+    return replace_file
+
+
+def test_a_file_that_another_program_reads_just_now_is_saved_a_moment_later(tmp_path, monkeypatch):
+    """F5"""
+    path = tmp_path / "a.graph"
+    write(path, Graph())
+    monkeypatch.setattr(os, "replace", held(3))
+    write(path, Graph().with_meta(title="new"))
+    assert read(path).meta["title"] == "new" and not list(tmp_path.glob(".*.tmp"))
+
+
+def test_a_file_that_another_program_never_lets_go_leaves_the_work_beside_it(tmp_path, monkeypatch):
+    """F5"""
+    path = tmp_path / "a.graph"
+    write(path, Graph())
+    monkeypatch.setattr(os, "replace", held(10**6))
+    with pytest.raises(GraphFileError, match="Another program holds 'a.graph'. Your work is whole in '") as error:
+        write(path, Graph().with_meta(title="new"))
+    beside = Path(error.value.message.rpartition(" in '")[2].rstrip("'."))
+    assert read(path) == Graph() and read(beside).meta["title"] == "new"
+
+
+def test_what_would_not_read_back_as_the_same_graph_is_not_written(tmp_path):
+    """F3: a value that says one thing to the writer and another to the reader."""
+
+    class Shifty(str):
+        def __eq__(self, other):
+            return False
+
+        __hash__ = str.__hash__
+
+    path = tmp_path / "a.graph"
+    write(path, Graph())
+    with pytest.raises(GraphFileError, match="does not read back as the same graph"):
+        write(path, Graph().with_node(Node("n", "t", {"x": Shifty("a")})))
+    assert read(path) == Graph()
+
+
 def test_killing_the_program_at_any_moment_of_a_save_leaves_the_file_whole(tmp_path):
+    """F1"""
     path = tmp_path / "a.graph"
     code = """
         import sys
@@ -644,6 +741,7 @@ def chunk(kind, body, length=None):
     ],
 )  # fmt: skip
 def test_hostile_chunks_are_refused(tmp_path, chunks, words):
+    """S17"""
     whole = picture()
     (tmp_path / "a.png").write_bytes(whole[:33] + chunks + whole[33:])
     with pytest.raises(GraphFileError, match=words):

@@ -1,6 +1,7 @@
 """From a graph to what runs: everything that is wrong is told at once, and equal work has equal keys."""
 
 import threading
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -199,6 +200,18 @@ def test_a_loop_is_told_by_its_nodes_and_hangs_nothing(small, count):
     found = problems(loop(*(f"n{i}" for i in range(count))), small)
     assert [p[2] for p in found] == ["loop"]
     assert ("feeds itself" if count == 1 else "feed each other in a loop") in found[0][3]
+
+
+def test_a_graph_of_a_hundred_thousand_links_is_judged_at_once(small):
+    """S9"""
+    count, links = 2_000, 50
+    incoming = {f"n{i}": tuple(Link(f"n{i - 1 - k}", "picture", f"n{i}", "pictures") for k in range(min(i, links))) for i in range(1, count)}
+    nodes = {"n0": Node("n0", "small/picture"), **{f"n{i}": Node(f"n{i}", "small/stack") for i in range(1, count)}}
+    began = time.process_time()
+    assert sum(map(len, incoming.values())) > 98_000 and check(Graph(nodes=nodes, incoming=incoming), small) == []
+    around = {**incoming, "n0": (Link(f"n{count - 1}", "picture", "n0", "seed"),)}
+    assert check(Graph(nodes=nodes, incoming=around), small)[0].kind == "loop"
+    assert time.process_time() - began < 10
 
 
 def test_only_the_nodes_of_a_loop_are_named_as_such(small):
