@@ -110,7 +110,10 @@ class MaskView(PictureView):
             plane = painting.result() if self.sees == "result" else painting.combined()
             big = image_of(plane).scaled(*size, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation)
             made = np.zeros((size[1], size[0], 4), np.uint8)
-            _draw_edges(made, edges(pixels(big)[:, :, 0]), (0, 0, *size))
+            edge = edges(pixels(big)[:, :, 0])
+            edge[1:, :] |= edge[:-1, :]
+            edge[:, 1:] |= edge[:, :-1]
+            _draw_edges(made, edge, (0, 0, *size), dash=8)
             self._edges = image_of(made)
         return self._edges
 
@@ -371,10 +374,10 @@ def _rgb(tone: str) -> NDArray[np.float32]:
     return np.array([color.red(), color.green(), color.blue()], np.float32)
 
 
-def _draw_edges(made: np.ndarray, edge: np.ndarray, rect: Rect) -> None:
+def _draw_edges(made: np.ndarray, edge: np.ndarray, rect: Rect, dash: int = 5) -> None:
     """Black and white dashes that stand still."""
     lines, columns = np.nonzero(edge)
-    dark = ((lines + rect[1] + columns + rect[0]) // 5) % 2 == 0
+    dark = ((lines + rect[1] + columns + rect[0]) // dash) % 2 == 0
     made[lines, columns, :3] = np.where(dark[:, None], 0, 255)
     made[lines, columns, 3] = 255
 
