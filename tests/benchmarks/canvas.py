@@ -117,7 +117,7 @@ def measure(count: int, repeat: int = 30) -> dict[str, float]:
     def settle() -> None:
         for _ in range(6):
             app.processEvents()
-        while view.graph_scene.links.is_refining:
+        while view.graph_scene.links.paint.is_refining:
             app.processEvents()
 
     def frame(change: Callable[[], object]) -> float:

@@ -71,7 +71,7 @@ class CanvasPainter:
             if item.z < -1:
                 _paint_item(painter, item, transform)
         painter.setWorldTransform(transform)
-        scene.links.paint_within(painter, (area.left(), area.top(), area.right(), area.bottom()), zoom)
+        scene.links.paint.within(painter, (area.left(), area.top(), area.right(), area.bottom()), zoom)
         margin = MARGIN + 60  # a failed node's words hang below it
         nodes = [item for item in scene.places.nodes_within(area.adjusted(-margin, -margin, margin, margin)) if _touches(item, area)]
         for item in (*(item for item in behind if item.z >= -1), *sorted(nodes, key=scene.places.height)):
@@ -120,7 +120,7 @@ class CanvasPainter:
             painter.setWorldTransform(QTransform.fromTranslate(group.x(), group.y()) * transform)
             group.paint(painter)
         painter.setWorldTransform(transform)
-        scene.links.paint_within(painter, (shown.left(), shown.top(), shown.right(), shown.bottom()), zoom)
+        scene.links.paint.within(painter, (shown.left(), shown.top(), shown.right(), shown.bottom()), zoom)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setPen(Qt.PenStyle.NoPen)
         blocks: dict[int, list[QRectF]] = {}

@@ -52,7 +52,9 @@ def paint_curve(painter: QPainter, theme: Theme, rect: QRectF, values: Sequence[
     """The field with the curve; words where there is none yet."""
     draw_box(painter, rect, theme.color("surface.field"), 4)
     if len(values) < 2:
-        draw_text(painter, rect.x(), rect.y(), rect.width(), rect.height(), "No schedule yet", theme.color("text.tertiary"), "small", "center")
+        draw_text(
+            painter, rect.x(), rect.y(), rect.width(), rect.height(), "No schedule yet", theme.color("text.tertiary"), "small", "center"
+        )
         return
     highest, last = max(values), len(values) - 1
     line = QPolygonF([_point(rect, k / last, value, highest) for k, value in enumerate(values)])

@@ -120,7 +120,8 @@ def gathered_inside(root: Graph, name: str, ids: Iterable[str], title: str, spec
             for item in definition.inputs
         ),
         outputs=tuple(
-            SubgraphOutput(out.name, instance, inner_output(out.node, out.output)) if out.node in chosen else out for out in definition.outputs
+            SubgraphOutput(out.name, instance, inner_output(out.node, out.output)) if out.node in chosen else out
+            for out in definition.outputs
         ),
     )
     made = replace(made, inputs=tuple(inputs), outputs=tuple(outputs))
@@ -164,5 +165,3 @@ def _free(wish: str, taken: Iterable[str]) -> str:
         count += 1
         name = f"{wish}_{count}"
     return name
-
-

@@ -1,29 +1,21 @@
-"""One layer that draws all links, each as its own path (merged paths are ten times slower), and finds the one under the pointer."""
+"""Keeps all links as they lie and look, and finds the one under the pointer; `link_paint` draws them."""
 
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, Qt, QTimer
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPixmap, QTransform
+from PySide6.QtCore import QLineF, QPointF, QRectF
+from PySide6.QtGui import QPainterPath
 
 from nodegraph.graph import Link
-from ui.canvas.paint import draw_box, draw_text, text_width
-from ui.canvas.wires import Bounds, Grid, as_rect, crosses, distance_to, route, sampled
-from ui.theme import Theme
+from ui.canvas.link_paint import LinkPaint
+from ui.canvas.paint import text_width
+from ui.canvas.wires import STUB, Bounds, Grid, as_rect, crosses, distance_to, route, sampled
 
 if TYPE_CHECKING:
     from ui.canvas.scene import GraphScene
-
-EDGE_ZOOM = 0.6  # the canvas-coloured edge of links is drawn above this zoom
-FAR_ZOOM = 0.22  # below, links are straight
-STUB = 24.0
-FEW = 10  # so many links may be painted in full at once; more are painted in slices of time into a picture
-SLICE = 0.006  # s
 
 
 class Wire:
@@ -64,54 +56,11 @@ class Wire:
         return self.points
 
 
-@lru_cache(maxsize=512)
-def _pen(color: int, width: float, cosmetic: bool) -> QPen:
-    pen = QPen(QColor.fromRgba(color), width)
-    pen.setCosmetic(cosmetic)
-    pen.setCapStyle(Qt.PenCapStyle.RoundCap)
-    return pen
-
-
-class Still:
-    """A picture of all links seen, in full, made a few ms at a time while nothing moves. Painting them at once can take 90 ms."""
-
-    def __init__(self, layer: LinkLayer, transform: QTransform, ratio: float, width: int, height: int) -> None:
-        self.key = (transform.m11(), transform.dx(), transform.dy(), ratio, width, height)
-        self.revision = layer.revision
-        self._layer = layer
-        self._transform = transform
-        self.screen = QRect(0, 0, width, height)
-        self.pixmap = QPixmap(round(width * ratio), round(height * ratio))
-        self.pixmap.setDevicePixelRatio(ratio)
-        self.pixmap.fill(Qt.GlobalColor.transparent)
-        shown = transform.inverted()[0].mapRect(QRectF(0, 0, width, height))
-        self._waiting = layer.plain_within((shown.left(), shown.top(), shown.right(), shown.bottom()))
-        self.done = False
-
-    def go_on(self) -> None:
-        """Paint for one slice of time."""
-        painter = QPainter(self.pixmap)
-        painter.setClipRect(self.screen)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setWorldTransform(self._transform)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        end = time.perf_counter() + SLICE
-        at = 0
-        while at < len(self._waiting) and (at == 0 or time.perf_counter() < end):
-            self._layer.paint_full(painter, self._waiting[at : at + 1])
-            at += 1
-        self._waiting = self._waiting[at:]
-        self.done = not self._waiting
-        painter.end()
-
-
 class LinkLayer:
     def __init__(self, scene: GraphScene) -> None:
         self._scene = scene
+        self.paint = LinkPaint(self, scene)
         self.revision = 0  # rises with every change of a link's way or look
-        self._still: Still | None = None
-        self._idle = QTimer(interval=0)
-        self._idle.timeout.connect(self._make_still)
         self.wires: dict[Link, Wire] = {}
         self._by_key: dict[int, Wire] = {}
         self._by_node: dict[str, set[Wire]] = {}
@@ -168,7 +117,6 @@ class LinkLayer:
         self._by_node.clear()
         self._grid = Grid()
         self.hovered, self.selected, self.live = None, frozenset(), {}
-        self._still = None
         self.revision += 1
         self._scene.repaint_all()
 
@@ -286,175 +234,7 @@ class LinkLayer:
         bounds = (rect.left(), rect.top(), rect.right(), rect.bottom())
         return {wire.link for wire in self.within(bounds) if not wire.hidden and wire.path.intersects(rect)}
 
-    # -- painting
-
-    def plain_within(self, bounds: Bounds) -> list[Wire]:
-        """Links that are drawn as lines. The hovered and the selected are among them, and painted once more on top."""
-        return [w for w in self.within(bounds) if not w.hidden]
-
-    def paint_within(self, painter: QPainter, bounds: Bounds, zoom: float) -> None:
-        """Paint the links that cross an area of the canvas."""
-        wires = self.within(bounds)
-        if not wires:
-            return
-        theme = self._scene.theme
-        if zoom < FAR_ZOOM:
-            self._paint_straight(painter, theme, wires)
-            return
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        width = theme.size["link"]
-        special = [w for w in wires if w.link in self.selected or w.link == self.hovered or w.hidden]
-        plain = [w for w in wires if w not in special] if special else wires
-        if self._scene.moving or zoom <= EDGE_ZOOM:
-            self._paint_hairlines(painter, theme, plain, zoom, width)
-        elif not self._blit_still(painter, bounds):
-            if len(plain) > FEW:
-                plain = [w for w in plain if w.touches(bounds)]
-            if len(plain) > FEW and self._scene.is_on_screen():
-                self._paint_hairlines(painter, theme, plain, zoom, width)
-                self._idle.start()
-            else:
-                self.paint_full(painter, plain)
-        for wire in special:
-            self._paint_special(painter, theme, wire, width)
-        if self.live and zoom > EDGE_ZOOM:
-            self._paint_dots(painter, theme)
-
-    def _blit_still(self, painter: QPainter, bounds: Bounds) -> bool:
-        """Put the picture of the links there, if it is right for what is shown."""
-        still = self._still
-        if still is None or not still.done or still.revision != self.revision or not self._scene.is_on_screen():
-            return False
-        transform = painter.worldTransform()
-        if still.key[:4] != (transform.m11(), transform.dx(), transform.dy(), self._scene.ratio):
-            return False
-        ratio = still.key[3]
-        painter.resetTransform()
-        area = transform.mapRect(as_rect(bounds)).toAlignedRect().intersected(still.screen)
-        painter.drawPixmap(
-            QRectF(area), still.pixmap, QRectF(area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio)
-        )
-        painter.setWorldTransform(transform)
-        return True
-
-    @property
-    def is_refining(self) -> bool:
-        """Whether the picture of the links is still being made."""
-        return self._idle.isActive()
-
-    def refine(self) -> bool:
-        """Begin to paint all links in full; False where hairlines are all there is. The view is repainted at the end."""
-        shown = self._scene.shown_now()
-        if shown is None or shown[0].m11() <= EDGE_ZOOM:
-            return False
-        self._idle.start()
-        return True
-
-    def _make_still(self) -> None:
-        """One slice of the picture, whenever nothing else is to be done."""
-        shown = self._scene.shown_now()
-        if shown is None or self._scene.moving or shown[0].m11() <= EDGE_ZOOM:
-            self._idle.stop()
-            self._still = None
-            return
-        transform, ratio, width, height = shown
-        key = (transform.m11(), transform.dx(), transform.dy(), ratio, width, height)
-        if self._still is None or self._still.key != key or self._still.revision != self.revision:
-            self._still = Still(self, transform, ratio, width, height)
-        self._still.go_on()
-        if self._still.done:
-            self._idle.stop()
-            self._scene.repaint_all()
-
-    def _alpha(self, wire: Wire) -> float:
-        return wire.strength * (0.25 if wire.link in self._shadowed else 1.0)
-
-    def _color(self, theme: Theme, wire: Wire, solid: bool = False) -> int:
-        if wire.link not in self._shadowed:
-            return wire.solid if solid else wire.rgba
-        return theme.color("port." + wire.kind, round(self._alpha(wire), 2)).rgba()
-
-    def _paint_straight(self, painter: QPainter, theme: Theme, wires: list[Wire]) -> None:
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        groups: dict[int, list[QLineF]] = {}
-        for wire in wires:
-            if not wire.hidden:
-                groups.setdefault(self._color(theme, wire, solid=True), []).append(wire.line)
-        for color, lines in groups.items():
-            painter.setPen(_pen(color, 0, True))
-            painter.drawLines(lines)
-
-    def _paint_hairlines(self, painter: QPainter, theme: Theme, wires: list[Wire], zoom: float, width: float) -> None:
-        """Two hairlines side by side look like one line of 2 px and cost a tenth of it."""
-        scale = zoom * self._scene.ratio
-        double, solid = scale * width > 1.1, zoom < theme.size["lod_block"]
-        tones: dict[int, list[QPainterPath]] = {}
-        for wire in wires:
-            tones.setdefault(self._color(theme, wire, solid), []).append(wire.path)
-        for shift in (0.35, -0.35) if double else (0.0,):
-            painter.translate(shift / scale, shift / scale)
-            for color, paths in tones.items():
-                painter.setPen(_pen(color, 1, True))
-                for path in paths:
-                    painter.drawPath(path)
-            painter.translate(-shift / scale, -shift / scale)
-
-    def paint_full(self, painter: QPainter, wires: list[Wire]) -> None:
-        """Each link in its colour over an edge in the canvas's, so that crossings read."""
-        theme = self._scene.theme
-        width = theme.size["link"]
-        edge = width + 2 * 1.5
-        for wire in wires:
-            alpha = self._alpha(wire)
-            painter.setPen(_pen(theme.color("surface.canvas", round(alpha, 2)).rgba(), edge, False))
-            painter.drawPath(wire.path)
-            painter.setPen(_pen(self._color(theme, wire), width, False))
-            painter.drawPath(wire.path)
-
-    def _paint_special(self, painter: QPainter, theme: Theme, wire: Wire, width: float) -> None:
-        color = theme.port_color_of(wire.kind)
-        if wire.hidden:
-            self._paint_stubs(painter, theme, wire)
-            return
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        if wire.link in self.selected:
-            painter.setPen(_pen(theme.color("accent.base").rgba(), width + 5, False))
-            painter.drawPath(wire.path)
-            painter.setPen(_pen(theme.color("surface.canvas").rgba(), width + 2, False))
-            painter.drawPath(wire.path)
-        else:
-            painter.setPen(_pen(theme.color("surface.canvas").rgba(), width + 4, False))
-            painter.drawPath(wire.path)
-        painter.setPen(_pen(color.rgba(), theme.size["link_hover"] if wire.link == self.hovered else width, False))
-        painter.drawPath(wire.path)
-
-    def _paint_stubs(self, painter: QPainter, theme: Theme, wire: Wire) -> None:
-        name = self._scene.title(wire.link.source)
-        color = theme.color("port." + wire.kind, 0.9 if wire.link == self.hovered else 0.6)
-        room = text_width(name, "caption", 500) + 14
-        for point, way in ((wire.line.p1(), 1), (wire.line.p2(), -1)):
-            painter.setPen(_pen(color.rgba(), 2, False))
-            painter.drawLine(point, QPointF(point.x() + way * STUB, point.y()))
-            left = point.x() + STUB if way > 0 else point.x() - STUB - room
-            box = QRectF(left, point.y() - 8, room, 16)
-            draw_box(
-                painter,
-                box,
-                theme.mix("port." + wire.kind, "surface.canvas", 0.18),
-                8,
-                theme.color("accent.base") if wire.link in self.selected else None,
-            )
-            draw_text(painter, box.x(), box.y(), room, 16, name, theme.color("text.secondary"), "caption", "center", 500, whole=True)
-
-    def _paint_dots(self, painter: QPainter, theme: Theme) -> None:
-        painter.setPen(Qt.PenStyle.NoPen)
-        for link, at in self.live.items():
-            wire = self.wires.get(link)
-            if wire is not None and wire.seen and not wire.hidden:
-                painter.setBrush(theme.port_color_of(wire.kind))
-                for k in range(3):
-                    painter.drawEllipse(wire.path.pointAtPercent((at + k / 3) % 1.0), 3.4, 3.4)
+    # -- what stands out
 
     def advance_dots(self, at: float) -> None:
         """Move the dots of live links; only their old and new places are painted again."""

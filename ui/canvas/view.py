@@ -218,7 +218,7 @@ class GraphView(QGraphicsView):
             return
         zoomed = self._scene.zooming
         self._scene.moving = self._scene.zooming = False
-        if zoomed or not self._scene.links.refine():
+        if zoomed or not self._scene.links.paint.refine():
             self.viewport().update()
 
     def pan(self, dx: float, dy: float) -> None:

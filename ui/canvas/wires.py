@@ -13,6 +13,7 @@ from PySide6.QtGui import QPainterPath
 Bounds = tuple[float, float, float, float]  # left, top, right, bottom
 REACH_MIN, REACH_MAX = 28.0, 130.0
 CORNER, OUT = 10.0, 20.0
+STUB = 24.0  # px of a hidden link that are seen at both ends
 
 
 class End(NamedTuple):
