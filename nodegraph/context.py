@@ -95,6 +95,7 @@ class Reporter:
         self._pending: Progress | None = None
         self._first: tuple[float, float] | None = None
         self._preview_cost: float | None = None
+        self._frames = 0
         self._recalled = False
         self._checkpoint: tuple[str, Mapping[str, Any]] | None = None
         self._checkpoint_time = time.perf_counter()
@@ -219,7 +220,8 @@ class Reporter:
         # the last picture is the one that stays on the node
         if not is_last and self._preview_cost is not None:
             is_dear = around.in_previews + self._preview_cost > PREVIEW_SHARE * (now - around.began)
-            if is_dear and now - around.last_frame < max(WATCH_SECONDS, 20 * self._preview_cost):
+            wait = WATCH_SECONDS if self._frames < 2 else max(WATCH_SECONDS, 20 * self._preview_cost)  # the first also warms up
+            if is_dear and now - around.last_frame < wait:
                 return None
         frame = None
         try:
@@ -232,6 +234,7 @@ class Reporter:
         around.in_previews += cost
         around.last_frame = now
         self._preview_cost = cost
+        self._frames += 1
         return frame
 
     def _keep_checkpoint(self) -> None:
