@@ -61,6 +61,7 @@ class Row:
     on: bool = False
     missing: bool = False  # a file that is not there
     is_outside: bool = False  # shown on the subgraph around it
+    bad: bool = False  # what a failure is about
 
 
 @dataclass(slots=True)
@@ -189,6 +190,7 @@ def measure(
             made.by_key["in", name] = Port(name, label, item.type, "in", 0, HEADER / 2, False, small=True)
             continue
         row = _row(item, label, kind, node.values.get(name, item.default), y, width, name in linked_inputs, name in missing_files)
+        row.bad = name == failed_input
         made.rows.append(row)
         _add(made, Port(name, label, item.type, "in", 0, y + ROW / 2, name in linked_inputs, small=True, bad=name == failed_input))
         y += row.height + GAP

@@ -72,7 +72,7 @@ class CanvasPainter:
                 _paint_item(painter, item, transform)
         painter.setWorldTransform(transform)
         scene.links.paint.within(painter, (area.left(), area.top(), area.right(), area.bottom()), zoom)
-        margin = MARGIN + 60  # a failed node's words hang below it
+        margin = MARGIN + 90  # a failed node's words hang below it
         nodes = [item for item in scene.places.nodes_within(area.adjusted(-margin, -margin, margin, margin)) if _touches(item, area)]
         for item in (*(item for item in behind if item.z >= -1), *sorted(nodes, key=scene.places.height)):
             _paint_item(painter, item, transform)

@@ -13,7 +13,7 @@ from ui.canvas.model import RunState
 from ui.canvas.paint import NO_PEN, draw_box, draw_text, wrapped
 from ui.theme import Theme
 
-ERROR_LINES = 3
+ERROR_LINES = 5  # what and what to do; more stands in the tip and under Problems
 CUT_MOST = 0.12  # of a picture's width or height
 
 

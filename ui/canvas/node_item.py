@@ -267,7 +267,11 @@ class NodeItem(CachedItem):
             if detail and not self._scene.zooming:
                 painter.setRenderHint(QPainter.RenderHint.Antialiasing)
                 painter.setOpacity(self.look.opacity)
-                paint_empty_preview(painter, theme, rect, self._scene.runs.waiting_words(self.node.id))
+                words = self._scene.runs.waiting_words(self.node.id)
+                if run.state == "failed" and run.message:
+                    taken, inside = error_rect(self.anatomy, run.message)
+                    rect = rect.adjusted(0, 0, 0, -taken.height()) if inside else rect
+                paint_empty_preview(painter, theme, rect, words)
                 painter.setOpacity(1.0)
             return
         running = run.state == "running"

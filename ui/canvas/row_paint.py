@@ -56,8 +56,8 @@ def _paint_row_far(painter: QPainter, theme: Theme, row: Row, rect: QRectF) -> N
 
 
 def label_tone(row: Row, hover: bool = False) -> str:
-    """Blue names stand on the subgraph around, too."""
-    return "text.link" if row.is_outside else "text.primary" if hover else "text.secondary"
+    """Red is what a failure is about; blue names stand on the subgraph around, too."""
+    return "state.bad" if row.bad else "text.link" if row.is_outside else "text.primary" if hover else "text.secondary"
 
 
 def paint_field(painter: QPainter, theme: Theme, row: Row, rect: QRectF, hover: bool = False, focus: bool = False) -> None:
@@ -71,7 +71,7 @@ def paint_field(painter: QPainter, theme: Theme, row: Row, rect: QRectF, hover: 
             painter.setPen(NO_PEN)
             painter.setBrush(theme.color("surface.field_fill_hover" if hover else "surface.field_fill"))
             painter.drawPath(_bar_shape(round(width, 2), rect.height(), round(left, 4), round(right, 4)).translated(x, y))
-    line = "state.warn" if row.missing else "line.focus" if focus else "line.strong" if hover else ""
+    line = "state.bad" if row.bad else "state.warn" if row.missing else "line.focus" if focus else "line.strong" if hover else ""
     if line:
         draw_box(painter, rect, None, 4, theme.color(line), 1.5 if focus else 1.0)
     ink, label = theme.color("text.primary"), theme.color(label_tone(row, hover))
@@ -169,7 +169,7 @@ def prompt_marks(text: str) -> list[tuple[int, int]]:
 
 
 def paint_prompt(painter: QPainter, theme: Theme, rect: QRectF, text: str, row: Row, hover: bool) -> None:
-    line = theme.color("text.link") if row.is_outside else theme.color("line.strong") if hover else None
+    line = theme.color(label_tone(row)) if row.bad or row.is_outside else theme.color("line.strong") if hover else None
     draw_box(painter, rect, theme.color("surface.field_hover" if hover else "surface.field"), 4, line)
     ink = theme.color("text.primary")
     if not text:

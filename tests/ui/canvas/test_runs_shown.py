@@ -102,6 +102,11 @@ def test_an_empty_preview_names_the_node_that_is_waited_for_past_those_that_take
     assert view.graph_scene.runs.waiting_words("model") == "No picture yet"
 
 
+def test_the_value_that_a_failure_is_about_is_marked(view: GraphView, document: Document) -> None:
+    document.set_states({"sample": RunState("failed", message="‘guidance’ is too high. Set it to 8.", input="guidance")})
+    assert [row.name for row in view.graph_scene.nodes["sample"].anatomy.rows if row.bad] == ["guidance"]
+
+
 def test_a_preview_has_the_same_round_corners_at_any_pixel_ratio(qapp: object) -> None:
     from ui.canvas.live_paint import fitted_preview
 
