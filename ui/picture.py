@@ -29,7 +29,7 @@ def render(graph: Graph, path: Path, scale: float = 1.0, theme: str = "dark", re
     from PySide6.QtWidgets import QApplication
 
     if QApplication.instance() is None:
-        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"  # whatever the desktop says: there may be none
         _keep.append(QApplication(["nodegraph"]))
     if not graph.nodes and not graph.notes and not graph.groups:
         raise GraphError("There is nothing to draw: the graph is empty.")

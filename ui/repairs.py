@@ -31,7 +31,7 @@ def repairs(problem: Problem, document: Document, offer: Offer | None = None) ->
     found: list[Repair] = []
     if offer is not None:
         found += _other_files(offer, document)
-    if problem.kind == "out-of-memory":
+    if problem.kind in ("out-of-memory", "crash"):  # most often a crash is want of memory too, as its words say
         found += _less_memory(document)
     node_id = problem.node_id
     if node_id is not None and "/" not in node_id and node_id in document.root.nodes and not document.scope:

@@ -95,6 +95,7 @@ class Meter(QAbstractButton):
         self._name, self._value, self._share, self._short = name, "", 0.0, False
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
         self.hide()
 
     def show_value(self, value: str, share: float, short: bool = False) -> None:
@@ -161,7 +162,6 @@ class StatusBar(QStatusBar):
         for number, meter in enumerate((self.cache, self.vram, self.ram)):
             if number:
                 row.addSpacing(20)
-            meter.setFixedHeight(23)
             meter.clicked.connect(lambda _checked=False, meter=meter: self._offer_free(meter))
             row.addWidget(meter)
         self.addWidget(inside, 1)

@@ -269,7 +269,7 @@ class Inspector(QWidget):
         editor = make_editor(choice, words.get(str(now), "Keep seed"), row, self.context)
         editor.committed.connect(lambda new: self._set_seed_mode(item.name, next(k for k, v in SEED_MODES if v == new)))
         line.addWidget(editor, 1)
-        line.addSpacing(24)
+        line.addSpacing(29)
         return row
 
     def _build_unknown(self, column: QVBoxLayout, node: Node) -> None:
