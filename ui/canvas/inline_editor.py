@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QObject, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit, QWidget
 
+from nodegraph.graph import Graph
 from nodegraph.spec import REQUIRED
 from ui import theme as themes
 from ui.canvas import edits
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from ui.panels.controls import Editor, EditorContext
 
 LEAST_WIDTH, LEAST_HEIGHT = 168, 24
+BURST = 2.0  # s without typing: what comes then is a step of undo of its own
 
 
 class InlineEditor(QObject):
@@ -32,7 +36,10 @@ class InlineEditor(QObject):
         self.row: tuple[str, str] | None = None  # node id, input
         self._place = QRectF()  # on the canvas
         self._count = 0
-        self._closing = False
+        self._last = 0.0
+        self._read: Callable[[Graph], Any] = lambda graph: None  # what the graph holds of what is edited
+        self._known: Any = None
+        self.clock: Callable[[], float] = time.monotonic
 
     # -- values
 
@@ -52,16 +59,17 @@ class InlineEditor(QObject):
             made.label = row.label
         name, key, label = item.node.id, row.name, f"Change {row.label}"
         self._count += 1
-        merge = f"inline:{id(self)}:{self._count}"
+        is_text = row.kind in ("text", "line")
 
         def keep(value: Any) -> None:
             if name in self.view.document.graph.nodes:
-                self.view.edit(label, lambda graph: graph.with_value(name, key, value), merge=merge)
+                self._keep(label, lambda graph: graph.with_value(name, key, value), is_text)
 
         made.preview.connect(keep)
         made.committed.connect(keep)
         made.committed.connect(lambda value: self._committed(made))
         made.cancelled.connect(lambda: self.close_editor())
+        self._read = lambda graph: graph.nodes[name].values.get(key) if name in graph.nodes else None
         self._open(made, QRectF(item.x() + PAD, item.y() + row.y, item.anatomy.width - 2 * PAD, row.height))
         self.row = (name, key)
         made.begin()
@@ -108,6 +116,7 @@ class InlineEditor(QObject):
             else QRectF(rect.x() + 8, rect.y() + 6, min(rect.width() - 16, 320), ROW)
         )
         line.done.connect(lambda text: self._retitle(name, title, text))
+        self._read = lambda graph: name in graph.nodes or name in graph.groups
         self._open(line, place)
         line.setFocus()
         line.selectAll()
@@ -125,24 +134,42 @@ class InlineEditor(QObject):
             return False
         area = _NoteArea(item.note.text, self.view)
         self._count += 1
-        merge = f"note:{id(self)}:{self._count}"
 
         def keep(text: str) -> None:
             if name in self.view.document.graph.notes:
-                self.view.edit("Write a note", lambda graph: edits.with_note_text(graph, name, text), merge=merge)
+                self._keep("Write a note", lambda graph: edits.with_note_text(graph, name, text), is_text=True)
 
         area.typed.connect(keep)
         area.left.connect(self.close_editor)
         rect = item.rect()
+        self._read = lambda graph: graph.notes[name].text if name in graph.notes else None
         self._open(area, rect.adjusted(4, 4, -4, -4))
         area.setFocus()
         return True
 
     # -- keeping
 
+    def _keep(self, label: str, change: Callable[[Graph], Graph], is_text: bool) -> None:
+        self._known = self._read(change(self.view.document.graph))
+        self.view.edit(label, change, merge=self._burst(is_text))
+
+    def let_go(self) -> None:
+        """The graph changed. What another hand did, an undo for instance, must not be written over when this editor is left."""
+        if self.widget is not None and self._read(self.view.document.graph) != self._known:
+            self.close_editor()
+
+    def _burst(self, is_text: bool) -> str:
+        """What steps of undo are to be one: all of an editor; of text, what was typed without a longer pause."""
+        now = self.clock()
+        if is_text and now - self._last > BURST:
+            self._count += 1
+        self._last = now
+        return f"inline:{id(self)}:{self._count}"
+
     def _open(self, widget: QWidget, place: QRectF) -> None:
         self.close_editor()
         self.widget, self._place = widget, place
+        self._known = self._read(self.view.document.graph)
         widget.installEventFilter(self)
         for child in widget.findChildren(QWidget):
             child.installEventFilter(self)
@@ -180,6 +207,7 @@ class InlineEditor(QObject):
             return
         focused = widget.isAncestorOf(self.view.window().focusWidget()) if self.view.window().focusWidget() is not None else False
         widget.removeEventFilter(self)
+        widget.blockSignals(True)  # losing the focus would keep what was typed after all
         widget.hide()
         widget.deleteLater()
         if focused or widget.hasFocus():

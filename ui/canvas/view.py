@@ -319,6 +319,7 @@ class GraphView(QGraphicsView):
 
     def _on_changed(self, change: object) -> None:
         """An edit that is not the gesture's own, an undo for instance, ends it: its places and values are no longer true."""
+        self.editor.let_go()
         if self.hands.gesture is not None and not self.hands.is_moving:
             self._scene.rebuild()
 

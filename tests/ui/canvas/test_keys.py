@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QGuiApplication, QKeySequence
+from PySide6.QtTest import QTest
 
 from nodegraph.graph import Link, Node
 from tests.ui.canvas.conftest import CTRL, SHIFT, SPECS, Hand
@@ -234,6 +235,31 @@ def test_titles_notes_and_values_are_typed_in_place(document: Document, hand: Ha
     view.editor.accept_editor()
     [note] = document.graph.notes.values()
     assert note.text == "# Mind"
+
+
+def test_what_is_typed_after_a_longer_pause_is_a_step_of_its_own(document: Document, hand: Hand, view: GraphView, qtbot: object) -> None:
+    now = 100.0
+    view.editor.clock = lambda: now
+    hand.double_click(hand.row("prompt", "text"))
+    area = view.editor.widget.area  # type: ignore[union-attr]
+    before = len(document.history.done)
+    for pause, words in ((0.0, " at dusk"), (0.4, " by a lake"), (30.0, ", mist")):
+        now += pause
+        QTest.keyClicks(area, words)
+        view.editor.widget._on_pause()  # type: ignore[union-attr]
+    view.editor.accept_editor()
+    assert len(document.history.done) - before == 2
+    document.undo()
+    assert document.graph.nodes["prompt"].values["text"] == "a deer in the snow at dusk by a lake"
+
+
+def test_undoing_while_a_text_is_typed_is_not_written_over_when_the_field_is_left(document: Document, hand: Hand, view: GraphView) -> None:
+    hand.double_click(hand.row("prompt", "text"))
+    QTest.keyClicks(view.editor.widget.area, " at dusk")  # type: ignore[union-attr]
+    view.editor.widget._on_pause()  # type: ignore[union-attr]
+    assert document.undo() == "Change Text"
+    hand.click(QPointF(100, 560))
+    assert document.graph.nodes["prompt"].values["text"] == "a deer in the snow"
 
 
 def test_a_number_out_of_range_stays_typed_with_the_reason_and_changes_nothing(
