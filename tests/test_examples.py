@@ -42,7 +42,7 @@ def studio(tmp_path_factory):
 
 
 def test_there_is_an_example_for_every_way_of_working():
-    wanted = "text_to_image image_to_image inpaint outpaint two_samplers prompt_weights prompt_schedule regional_prompts lora controlnet two_pass"
+    wanted = "text_to_image image_to_image inpaint outpaint two_samplers prompt_weights prompt_schedule regional_prompts lora controlnet two_pass metamorphosis"
     assert set(wanted.split()) <= {path.stem for path in EXAMPLES}
 
 
