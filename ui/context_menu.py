@@ -13,6 +13,7 @@ from ui.canvas.inside import End
 from ui.canvas.model import Target
 from ui.canvas.view import GraphView
 from ui.document import Document
+from ui.sweep import can_sweep
 
 if TYPE_CHECKING:
     from ui.desk import Desk
@@ -41,7 +42,7 @@ def build(desk: Desk, view: GraphView, document: Document, target: Target) -> QM
         if node.subgraph is not None:
             _add(menu, "Open the subgraph", lambda: document.enter(node.id), "workflow")
             _add(menu, "Put its nodes in its place", lambda: _scatter(document, node.id), "ungroup")
-        _value_part(menu, document, target)
+        _value_part(menu, desk, document, target)
         _outside_part(menu, view, document, target)
         menu.addSeparator()
         _table_part(menu, desk, NODE)
@@ -68,13 +69,15 @@ def build(desk: Desk, view: GraphView, document: Document, target: Target) -> QM
     return menu
 
 
-def _value_part(menu: QMenu, document: Document, target: Target) -> None:
+def _value_part(menu: QMenu, desk: Desk, document: Document, target: Target) -> None:
     spec = document.spec(target.id)
     item = spec.by_name.get(target.name) if spec is not None and target.name else None
     if item is None or item.is_port:
         return
     menu.addSeparator()
     node = document.graph.nodes[target.id]
+    if can_sweep(item) and document.graph.link_at(node.id, item.name) is None:
+        _add(menu, f"Sweep {item.label.lower()} …", lambda: desk.sweeping.ask(document, node.id, item), "grid-3x3")
     if item.name in node.values and not item.is_required:
         _add(menu, f"Reset {item.label.lower()}", lambda: document.edit("Reset", lambda graph: graph.without_value(node.id, item.name)), "rotate-ccw")
 

@@ -34,6 +34,7 @@ from ui.rooms import BOTTOM, CANVAS_HINT, LEFT, RIGHT, SIDE_PAGES, SIDE_WIDTH, R
 from ui.running import Running
 from ui.runs import RunnerLike, Runs
 from ui.studio import Studio
+from ui.sweeping import Sweeping
 from ui.tabs import Tabs
 from ui.templates import usual_followers
 from ui.threads import background
@@ -55,6 +56,7 @@ class Desk(QObject):
         self.runs.output = str(folders.output)
         self.views: dict[Document, GraphView] = {}
         self.running = Running(self)
+        self.sweeping = Sweeping(self)
         self.rooms = Rooms(self)
         self._build_actions()
         self._build_docks()
@@ -206,6 +208,7 @@ class Desk(QObject):
         self.inspector.help_wanted.connect(self.show_help)
         self.inspector.show_wanted.connect(self.show_node)
         self.inspector.drawing_wanted.connect(self.rooms.paint_mask)
+        self.inspector.sweep_wanted.connect(lambda node, item: self.document and self.sweeping.ask(self.document, node, item))
         self.window.new_tab.clicked.connect(self.new)
         self.window.toggle_bottom.clicked.connect(lambda: self.timeline_dock.setVisible(not self.timeline_dock.isVisible()))
         self.window.toggle_right.clicked.connect(self.rooms.toggle_right_column)

@@ -94,9 +94,9 @@ QAbstractSpinBox::down-arrow { image: $mark.chevron-down; width: 10px; height: 1
 
 QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QCheckBox, QRadioButton { spacing: 8px; background: transparent; }
-QCheckBox::indicator, QGroupBox::indicator { width: 14px; height: 14px; border-radius: 4px; border: 1px solid $line.strong; background: $surface.field; }
+QCheckBox::indicator, QGroupBox::indicator, QListWidget::indicator { width: 14px; height: 14px; border-radius: 4px; border: 1px solid $line.strong; background: $surface.field; }
 QCheckBox::indicator:hover { border-color: $text.tertiary; }
-QCheckBox::indicator:checked { background: $accent.base; border-color: $accent.base; image: $mark.check; }
+QCheckBox::indicator:checked, QListWidget::indicator:checked { background: $accent.base; border-color: $accent.base; image: $mark.check; }
 QCheckBox::indicator:indeterminate { background: $accent.base; border-color: $accent.base; image: $mark.minus; }
 QCheckBox:focus, QRadioButton:focus { color: $line.focus; }
 QRadioButton::indicator { width: 12px; height: 12px; border-radius: 7px; border: 1px solid $line.strong; background: $surface.field; }

@@ -36,6 +36,7 @@ class Inspector(QWidget):
     help_wanted = Signal(str)
     show_wanted = Signal(str)
     drawing_wanted = Signal(str, str)
+    sweep_wanted = Signal(str, object)  # node, Input
 
     def __init__(self, settings: Settings, folders: Folders, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -377,6 +378,10 @@ class Inspector(QWidget):
         nodes = self._current()
         if nodes and self._spec is not None:
             QGuiApplication.clipboard().setText(str(nodes[0].values.get(name, self._spec.by_name[name].default)))
+
+    def sweep(self, item: Input) -> None:
+        if self._nodes:
+            self.sweep_wanted.emit(self._nodes[0], item)
 
     def can_promote(self) -> bool:
         return self._document is not None and bool(self._document.scope) and len(self._nodes) == 1

@@ -16,6 +16,7 @@ from ui.canvas.paint import draw_port
 from ui.canvas.values import shown_value
 from ui.label import ElidedLabel, Label, tool
 from ui.panels.controls import Editor, make_editor
+from ui.sweep import can_sweep
 
 if TYPE_CHECKING:
     from ui.panels.inspector import Inspector
@@ -118,6 +119,8 @@ class ValueRow(QWidget):
             self._owner.reset(self.item.name)
             return
         menu = QMenu(self)
+        if can_sweep(self.item):
+            menu.addAction(f"Sweep {self.item.label.lower()} …").triggered.connect(lambda: self._owner.sweep(self.item))
         copy = menu.addAction("Copy value")
         copy.triggered.connect(lambda: self._owner.copy_value(self.item.name))
         promote = menu.addAction("Show on the subgraph")
