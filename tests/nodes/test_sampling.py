@@ -132,7 +132,9 @@ def test_a_schedule_made_by_hand_is_that_of_the_sampler(model, fox, nothing):
 
 
 def test_a_schedule_is_cut_at_a_step_that_both_parts_share(model):
-    high, low = split_schedule(noise_schedule(model.denoiser, "karras", 10), 4)
+    whole = noise_schedule(model.denoiser, "karras", 10)
+    high, low = split_schedule(whole, 4)
+    assert [*high.curve(), *low.curve()[1:]] == whole.curve()  # as the nodes draw them
     assert len(high.values) == 5 and len(low.values) == 7 and high.values[-1] == low.values[0]
     with pytest.raises(GraphError, match="numbers with commas"):
         typed_schedule("fast, slow")

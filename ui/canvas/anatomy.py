@@ -10,7 +10,7 @@ from typing import Any, Literal
 from nodegraph.graph import REROUTE, Node
 from nodegraph.spec import Input, NodeSpec
 from ui.canvas.paint import wrapped
-from ui.canvas.values import Kind, in_words, is_wide, kind_of, shown_value, step_of
+from ui.canvas.values import Kind, in_words, is_free, is_wide, kind_of, shown_value, step_of
 
 HEADER = 28.0
 PORT_ROW = 22.0
@@ -282,7 +282,7 @@ def _row(item: Input, label: str, kind: Kind, value: Any, y: float, width: float
 def bar(item: Input, value: Any) -> tuple[float, float] | None:
     """The part of a number's field that its bar covers: from the left, or from zero when the range passes through zero."""
     limits = item.range
-    if limits is None or not isinstance(value, int | float):
+    if limits is None or not isinstance(value, int | float) or is_free(item):
         return None
     if limits.log and limits.min > 0 and value > 0:
         whole = math.log(limits.max / limits.min)

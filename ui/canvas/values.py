@@ -130,6 +130,15 @@ def choice_text(item: Input, value: Any) -> str:
 WIDE = 500  # steps: a range of more is a guard against nonsense rather than a scale (the width of a picture, 16 to 16384)
 
 
+FREE = 10_000_000  # steps: beyond that there is no scale at all
+
+
+def is_free(item: Input) -> bool:
+    """Whether a range says nothing but that a number must fit into a machine."""
+    limits = item.range
+    return limits is not None and not limits.log and (limits.max - limits.min) / step_of(item) > FREE
+
+
 def is_wide(item: Input) -> bool:
     """Whether a range has too many steps for a slider that is some 200 px wide."""
     limits = item.range

@@ -93,6 +93,7 @@ def test_a_wide_range_is_scrubbed_at_the_pace_of_the_value_and_shown_by_its_orde
     offset = Input("x", "int", default=0, markers=(Range(-16384, 16384),))
     assert bar(offset, 0) == (0.5, 0.5)
     assert bar(offset, -16384) == (0.0, 0.5)
+    assert bar(Input("n", "int", default=0, markers=(Range(-(2**63), 2**64 - 1),)), 20) is None
 
 
 def test_scrubbed_values_lie_on_steps_from_the_range_s_beginning() -> None:
