@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from nodegraph.graph import Graph, Link, Node
+from nodegraph.graph import Graph, Link, Node, Subgraph, SubgraphInput, SubgraphOutput
 from tests.ui import nodes_for_tests as tiny
 from ui.document import Document
+from ui.files import subgraph_specs
 from ui.keeper import Keeper
 from ui.runs import Runs
 from ui.seeds import with_counted_seeds, with_seeds
@@ -168,3 +169,30 @@ def test_a_queue_that_a_program_left_is_offered_paused_and_what_ran_is_interrupt
     finish(qtbot, after, job)
     assert job.state == "done"
     after.shutdown()
+
+
+def repeating(folders, inner: str) -> Document:
+    """A tone that goes through a subgraph four times."""
+    inside = Graph().with_nodes([Node("paint", "test/paint", {"steps": 3}), Node("x", inner)]).with_link(Link("paint", "grey", "x", "grey"))
+    box = Subgraph(inside, (SubgraphInput("grey", (("paint", "grey"),)),), (SubgraphOutput("grey", "paint", "grey"),))
+    made = Graph().with_nodes([Node("tone", "test/tone"), Node("loop", "subgraph/box", {"repeat": 4}), Node("end", "test/show")])
+    made = made.with_link(Link("tone", "grey", "loop", "grey")).with_link(Link("loop", "grey", "end", "grey"))
+    return Document(tiny.registry(folders).specs, made.with_subgraph("box", box), spec_of=subgraph_specs)
+
+
+def test_a_subgraph_that_repeats_is_one_node_whose_progress_counts_the_passes(qtbot, runs, folders):
+    document, totals = repeating(folders, "test/paint"), set()
+    document.states_changed.connect(lambda _: totals.add(document.state("loop").total))
+    job = runs.submit(document)
+    finish(qtbot, runs, job)
+    assert (job.state, job.problems) == ("done", []) and 4 in totals
+    assert [document.state(path).state for path in ("loop", "loop/paint", "end")] == ["done", "idle", "done"]
+    assert document.state("end").preview is not None
+
+
+def test_a_pass_that_fails_is_told_on_the_node_inside_and_on_the_subgraph(qtbot, runs, folders):
+    document = repeating(folders, "test/fail")
+    job = runs.submit(document)
+    finish(qtbot, runs, job)
+    assert job.state == "failed" and {problem.node_id for problem in job.problems} == {"loop/x", "loop"}
+    assert [document.state(path).state for path in ("loop", "loop/x", "end")] == ["failed", "failed", "idle"]
