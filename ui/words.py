@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+_CODE = re.compile(r"`([^`\n]*)`")
 _STRAIGHT = re.compile(r"(?<![^\W_])'([^'\n]*)'(?![^\W_])")
 
 
@@ -36,8 +37,9 @@ def gigabytes(count: int, digits: int = 1) -> str:
 
 
 def quoted(text: str) -> str:
-    """A message with its names in typographic quotes: the engine writes 'fox', which also goes to terminals; the window shows ‘fox’."""
-    return _STRAIGHT.sub("‘\\1’", text)
+    """A message with its names in typographic quotes: the engine writes 'fox', which also goes to terminals, help for authors `fox`;
+    the window shows ‘fox’."""
+    return _STRAIGHT.sub("‘\\1’", _CODE.sub("‘\\1’", text))
 
 
 def device_words(device: str, wish: str) -> str:

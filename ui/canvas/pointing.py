@@ -15,6 +15,7 @@ from ui.canvas.gesture import ALT, Pointer
 from ui.canvas.gestures import edges_of
 from ui.canvas.model import Target
 from ui.canvas.node_item import NodeItem
+from ui.words import quoted
 
 if TYPE_CHECKING:
     from ui.canvas.view import GraphView
@@ -161,4 +162,5 @@ class Pointing:
 
 def _plain(text: str) -> str:
     """Text for a tool tip, shown as it is: what looks like markup stays text."""
+    text = quoted(text)
     return text.replace("&", "&amp;").replace("<", "&lt;") if "<" in text else text

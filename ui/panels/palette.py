@@ -20,7 +20,7 @@ from ui.panels.rows import Entry, RowList
 from ui.popup import Popup
 from ui.search import Habits, Hit, find_nodes, grouped, habit_key
 from ui.settings import Settings
-from ui.words import seconds_words
+from ui.words import quoted, seconds_words
 
 SIZE = QSize(676, 520)
 
@@ -285,7 +285,7 @@ class NodePalette(Popup):
         side = "in" if self._hint is None or self._hint.side == "out" else "out"
         self._preview.show_spec(spec, hit.port if hit else "", side, self._hint.type if self._hint else "")
         self._title.setText(spec.title if spec else "")
-        self._help.setText("\n\n".join(part for part in ((spec.summary, spec.help) if spec else ()) if part))
+        self._help.setText(quoted("\n\n".join(part for part in ((spec.summary, spec.help) if spec else ()) if part)))
         self._star.setVisible(spec is not None)
         self._star.setChecked(spec is not None and spec.id in self._settings.get("favourites"))
         while self._facts.count():
