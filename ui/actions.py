@@ -129,7 +129,7 @@ MOUSE: Final[tuple[tuple[str, str], ...]] = (
     ("Drag from a port", "Make a link; on empty canvas it asks for a node that fits"),
     ("Drag from a linked input", "Take the link off; Shift adds one where many fit"),
     ("Ctrl-drag from an output", "Move all its links to another output"),
-    ("Drop a node on a link", "Put it in between"),
+    ("Drop a node on a link, or add one while a link is selected", "Put it in between"),
     ("Shake a node while dragging", "Take it out of its links"),
     ("Ctrl and right-drag", "Cut links"),
     ("Alt-click a link", "Add a reroute dot"),

@@ -14,6 +14,7 @@ from nodegraph.spec import Input
 if TYPE_CHECKING:
     from ui.canvas.view import GraphView
 
+REACH = 12.0  # px from a link within which a node dropped goes into it
 NODE_MIME = "application/x-nodegraph-node"
 """Drag data of a node's type, from a library to the canvas."""
 
@@ -29,7 +30,7 @@ def drop(view: GraphView, event: QDropEvent) -> None:
     if mime.hasFormat(NODE_MIME):
         type_id = bytes(mime.data(NODE_MIME).data()).decode()
         if type_id in view.graph_scene.specs:
-            view.add_node(type_id, place)
+            view.add_node(type_id, place, into=view.graph_scene.links.at(place.x(), place.y(), REACH / view.zoom))
             event.acceptProposedAction()
         return
     paths = [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]

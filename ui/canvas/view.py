@@ -163,13 +163,27 @@ class GraphView(QGraphicsView):
             return False
         return True
 
-    def add_node(self, type_id: str, scene_pos: QPointF, hint: PortRef | None = None, values: Mapping[str, Any] | None = None) -> str:
-        """Add a node, link the hint to its first fitting port, select it; returns its id ("" when it may not stand here)."""
+    def add_node(
+        self,
+        type_id: str,
+        scene_pos: QPointF,
+        hint: PortRef | None = None,
+        values: Mapping[str, Any] | None = None,
+        into: Link | None = None,
+    ) -> str:
+        """Add a node, link the hint to its first fitting port, select it; returns its id ("" when it may not stand here).
+
+        Without a hint it goes into a link, where it fits: `into`, or else the one that is selected."""
         ports = self._scene.ports
+        if hint is None and into is None and len(self.selected_links) == 1:
+            [into] = self.selected_links
+            scene_pos = self._scene.links.wires[into].path.pointAtPercent(0.5)
         spec = self._scene.specs.get(type_id) or ports.spec(Node("", type_id))
         x, y = scene_pos.x(), scene_pos.y()
         if hint is not None:
             x, y = (x, y - 44) if hint.side == "out" else (x - 216, y - 44)
+        elif into is not None:
+            x, y = x - 108, y - 44
         if self.snap:
             x, y = edits.snapped(x, 8), edits.snapped(y, 8)
         made: list[str] = []
@@ -186,9 +200,10 @@ class GraphView(QGraphicsView):
                 if port is not None:
                     new = PortRef(name, port, "in" if hint.side == "out" else "out", hint.type)
                     graph = edits.linked(graph, ports, edits.link_between(hint, new))
-            return graph
+            return graph if into is None else edits.inserted(graph, ports, name, into) or graph
 
         self.let_go_of_link()
+        self.select_links(())
         self.edit(f"Add {spec.title}", change)
         self.document.select([made[0]])
         return made[0]

@@ -14,6 +14,7 @@ from nodegraph.graph import REROUTE, Group, Link, Node
 from nodegraph.node import File
 from nodegraph.spec import Input
 from tests.ui.canvas.conftest import ALT, CTRL, MIDDLE, NONE, RIGHT, SHIFT, SPECS, Hand
+from ui.canvas.dropping import NODE_MIME
 from ui.canvas.view import GraphView
 from ui.document import Document
 
@@ -191,6 +192,23 @@ def test_a_node_dropped_on_a_link_is_put_into_it(document: Document, hand: Hand)
     document.undo()
     assert SAMPLED in document.graph.links
     assert document.graph.nodes["blur"].position == (600, 600)
+
+
+def test_a_node_added_while_a_link_is_selected_goes_into_it_in_one_step(document: Document, hand: Hand, view: GraphView) -> None:
+    hand.click(hand.middle_of(SAMPLED))
+    name = view.add_node("latent/blur", QPointF(0, 600))
+    assert document.graph.link_at("decode", "latent") == Link(name, "latent", "decode", "latent")
+    assert document.graph.link_at(name, "latent") == Link("sample", "latent", name, "latent")
+    assert document.undo() == "Add Blur latent" and document.graph.link_at("decode", "latent") == SAMPLED
+
+
+def test_a_node_dragged_from_the_library_onto_a_link_goes_into_it(document: Document, hand: Hand, view: GraphView) -> None:
+    mime = QMimeData()
+    mime.setData(NODE_MIME, b"latent/blur")
+    place = QPointF(hand.at(hand.middle_of(SAMPLED)))
+    view.dropEvent(QDropEvent(place, Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, NONE))
+    [name] = document.selection
+    assert document.graph.link_at("decode", "latent") == Link(name, "latent", "decode", "latent")
 
 
 def test_shaking_a_node_takes_it_out_of_its_links_and_joins_its_neighbours(document: Document, hand: Hand) -> None:
