@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, QTimer, QVariantAnimation, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QDragEnterEvent,
@@ -22,7 +21,7 @@ from PySide6.QtGui import (
     QTransform,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QFrame, QGraphicsView, QWidget
+from PySide6.QtWidgets import QWidget
 
 from nodegraph.errors import GraphError
 from nodegraph.graph import Graph, Link, Node
@@ -37,20 +36,18 @@ from ui.canvas.minimap import Floating, Minimap, ZoomPill
 from ui.canvas.model import CanvasDocument, PortRef, Target
 from ui.canvas.pointing import Pointing
 from ui.canvas.scene import GraphScene
+from ui.canvas.travel import TravellingView
 from ui.theme import Theme
 
-ZOOMS = (0.04, 0.055, 0.075, 0.1, 0.14, 0.2, 0.26, 0.34, 0.42, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
 REST = 120  # ms after the last movement, until everything is painted in full again
-SPACE = QRectF(-100_000, -100_000, 200_000, 200_000)
 
 
-class GraphView(QGraphicsView):
+class GraphView(TravellingView):
     node_search_requested = Signal(QPointF, object)  # scene_pos, PortRef | None
     context_menu_requested = Signal(QPoint, object)  # global_pos, Target
     status_hint = Signal(str)
     message = Signal(str)
     open_subgraph = Signal(str)
-    zoom_changed = Signal(float)
     files_dropped = Signal(object, QPointF)  # list[Path]
     image_given = Signal(object, QPointF)  # QImage: a picture without a file, dropped or pasted
     help_requested = Signal(str)
@@ -63,7 +60,6 @@ class GraphView(QGraphicsView):
         self._scene = GraphScene(document, theme or themes.current(), self)
         self.document = document
         self.keymap = keymap or Keymap()
-        self.zoom = 1.0
         self.snap = True
         self._set_up()
         self.painter = CanvasPainter(self._scene)
@@ -75,8 +71,6 @@ class GraphView(QGraphicsView):
         self.zoom_pill = ZoomPill(self)
         self._rest = QTimer(self, singleShot=True, interval=REST)
         self._rest.timeout.connect(self._come_to_rest)
-        self._flight = QVariantAnimation(self)
-        self._flight.valueChanged.connect(self._fly)
         self._scene.screen = self
         self._scene.rebuilt.connect(self._on_rebuilt)
         document.changed.connect(self._on_changed)
@@ -84,12 +78,6 @@ class GraphView(QGraphicsView):
         self._on_rebuilt()
 
     def _set_up(self) -> None:
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setTransformationAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
-        self.setResizeAnchor(QGraphicsView.ViewportAnchor.NoAnchor)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setSceneRect(SPACE)
         self.setAcceptDrops(True)
         self.setMouseTracking(True)
         self.viewport().setMouseTracking(True)
@@ -215,12 +203,6 @@ class GraphView(QGraphicsView):
 
     # -- moving about
 
-    def center(self) -> QPointF:
-        return self.mapToScene(self.viewport().rect().center())
-
-    def visible_rect(self) -> QRectF:
-        return self.mapToScene(self.viewport().rect()).boundingRect()
-
     def begin_motion(self, zooming: bool = False) -> None:
         """Paint fast until 120 ms after the last call."""
         self._scene.moving = True
@@ -228,80 +210,13 @@ class GraphView(QGraphicsView):
         self._rest.start()
 
     def _come_to_rest(self) -> None:
-        if self.hands.started or self._flight.state() == QVariantAnimation.State.Running:
+        if self.hands.started or self.is_flying:
             self._rest.start()
             return
         zoomed = self._scene.zooming
         self._scene.moving = self._scene.zooming = False
         if zoomed or not self._scene.links.paint.refine():
             self.viewport().update()
-
-    def pan(self, dx: float, dy: float) -> None:
-        """Move the view by px on screen."""
-        self.begin_motion()
-        across, down = self.horizontalScrollBar(), self.verticalScrollBar()
-        across.setValue(across.value() + round(dx))
-        down.setValue(down.value() + round(dy))
-        self._after_move()
-
-    def look_at(self, zoom: float, center: QPointF) -> None:
-        """Show `center` in the middle at a zoom."""
-        zoom = min(max(zoom, ZOOMS[0]), ZOOMS[-1])
-        changed = abs(zoom - self.zoom) > 1e-9
-        self.begin_motion(zooming=changed)
-        self.zoom = zoom
-        self.setTransform(QTransform.fromScale(zoom, zoom))
-        self.centerOn(center)
-        self._after_move()
-        if changed:
-            self.zoom_changed.emit(zoom)
-
-    def zoom_at(self, zoom: float, place: QPointF) -> None:
-        """Zoom so that what lies under `place` (px in the view) stays there."""
-        zoom = min(max(zoom, ZOOMS[0]), ZOOMS[-1])
-        before = self.mapToScene(place.toPoint())
-        middle = QPointF(self.viewport().rect().center())
-        self.look_at(zoom, before + (middle - place) / zoom)
-
-    def zoom_to(self, zoom: float) -> None:
-        self.look_at(zoom, self.center())
-
-    def zoom_step(self, steps: int, place: QPointF | None = None) -> None:
-        """To the next of the zooms at which text is sharpest."""
-        place = place if place is not None else QPointF(self.viewport().rect().center())
-        if steps > 0:
-            wanted = next((z for z in ZOOMS if z > self.zoom * 1.01), ZOOMS[-1])
-        else:
-            wanted = next((z for z in reversed(ZOOMS) if z < self.zoom * 0.99), ZOOMS[0])
-        self.zoom_at(wanted, place)
-
-    def frame(self, rect: QRectF, animate: bool = True, most: float = 1.0) -> None:
-        """Zoom so that a rectangle fills the view."""
-        if rect.isEmpty():
-            return
-        size = self.viewport().size()
-        zoom = min((size.width() - 64) / rect.width(), (size.height() - 64) / rect.height(), most)
-        zoom = min(max(zoom, ZOOMS[0]), ZOOMS[-1])
-        time = self.theme.milliseconds("zoom_fit")
-        if not animate or not self.isVisible() or time == 0:
-            self.look_at(zoom, rect.center())
-            return
-        start = self.center()
-        self._flight.stop()
-        self._flight.setDuration(time)
-        self._flight.setEasingCurve(themes.easing("easing_in_out"))
-        self._way = (math.log(self.zoom), start, math.log(zoom), rect.center())
-        self._flight.setStartValue(0.0)
-        self._flight.setEndValue(1.0)
-        self._flight.start()
-
-    def _fly(self, t: float) -> None:
-        zoom0, start, zoom1, end = self._way
-        self.look_at(math.exp(zoom0 + (zoom1 - zoom0) * t), start + (end - start) * t)
-
-    def stand_still(self) -> None:
-        """End a flight to elsewhere where it is."""
-        self._flight.stop()
 
     def frame_all(self, animate: bool = True) -> None:
         self.frame(self._scene.places.content_rect(), animate)
@@ -322,7 +237,7 @@ class GraphView(QGraphicsView):
         elif not self.visible_rect().contains(rect):
             self.look_at(self.zoom, rect.center())
 
-    def _after_move(self) -> None:
+    def after_move(self) -> None:
         self._scene.seen = self.visible_rect()
         self.editor.follow()
         self.minimap.update()
@@ -343,7 +258,7 @@ class GraphView(QGraphicsView):
         self._place_floating()
         across = self.viewport().rect()
         self._scene.bodies.budget = max(8_000_000, int(across.width() * across.height() * 4 * 2.4 * self.devicePixelRatioF() ** 2))
-        self._after_move()
+        self.after_move()
 
     def _place_floating(self) -> None:
         width, height = self.viewport().width(), self.viewport().height()
