@@ -76,6 +76,8 @@ TABLE: Final[Mapping[str, ActionSpec]] = {
         _canvas("select_invert", "Invert the selection", group="Select"),
         _canvas("previous_node", "Go to the node before", "Ctrl+Left", group="Select"),
         _canvas("next_node", "Go to the node after", "Ctrl+Right", group="Select"),
+        _canvas("next_link", "Select the next link of the node", "K", group="Select", help="Then Delete takes it off, R adds a dot, Tab adds a node into it"),
+        _canvas("previous_link", "Select the link before", "Shift+K", group="Select"),
         _canvas("fold", "Fold or unfold", "H", group="Node", icon="minimize"),
         _canvas("advanced", "Show or hide advanced rows", "Shift+H", group="Node"),
         _canvas("mute", "Mute", "M", group="Node", icon="circle-off", help="The node does not run and gives nothing"),

@@ -13,6 +13,7 @@ from nodegraph.subgraphs import gathered, scattered
 from ui.canvas import clipboard, edits, inside
 from ui.canvas.anatomy import shows_advanced
 from ui.canvas.arrange import Edge, Moves, aligned, arranged, distributed
+from ui.canvas.values import in_words
 
 if TYPE_CHECKING:
     from ui.canvas.view import GraphView
@@ -26,6 +27,7 @@ class Commands:
     def __init__(self, view: GraphView) -> None:
         self.view = view
         self.scene = view.graph_scene
+        self._home = ""  # the node whose links are gone through
 
     def trigger(self, action: str) -> bool:
         name = action.removeprefix("canvas.")
@@ -238,6 +240,30 @@ class Commands:
         pick = min if first else max
         best = pick(items, key=lambda item: (item.x(), -item.y())) if not self.chosen_nodes() else min(items, key=lambda item: item.y())
         self.view.show_node(best.node.id)
+        return True
+
+    def do_next_link(self) -> bool:
+        return self._step_link(1)
+
+    def do_previous_link(self) -> bool:
+        return self._step_link(-1)
+
+    def _step_link(self, way: int) -> bool:
+        """Select the links of a node one after the other, so that Delete, R and Tab work on them without a mouse."""
+        names = self.chosen_nodes()
+        if names:
+            self._home = names[0]
+        if self._home not in self.graph.nodes:
+            return False
+        links = sorted(wire.link for wire in self.scene.links.wires_of([self._home]))
+        if not links:
+            return False
+        now = next((links.index(link) for link in self.view.selected_links if link in links), None)
+        link = links[(now + way) % len(links) if now is not None else 0 if way > 0 else -1]
+        self.view.document.select(())
+        self.view.select_links([link])
+        name = self.view.graph_scene.title
+        self.view.message.emit(f"{name(link.source)}, {in_words(link.output)} → {name(link.target)}, {in_words(link.input)}")
         return True
 
     # -- nodes

@@ -208,6 +208,22 @@ def test_linking_the_selected_nodes_joins_what_fits(document: Document, hand: Ha
     assert document.graph.link_at("blur_b", "latent") == Link("blur_a", "latent", "blur_b", "latent")
 
 
+def test_links_are_gone_through_and_worked_on_by_keys_alone(document: Document, hand: Hand, view: GraphView) -> None:
+    document.select(["decode"])
+    hand.key(Key.Key_K)
+    first = view.selected_links
+    hand.key(Key.Key_K)
+    [link] = view.selected_links
+    assert {link} != first and "decode" in (link.source, link.target) and not document.selection
+    hand.key(Key.Key_K, SHIFT)
+    assert view.selected_links == first
+    hand.key(Key.Key_Delete)
+    assert not first & set(document.graph.links) and "decode" in document.graph.nodes
+    hand.key(Key.Key_K)
+    hand.key(Key.Key_R)
+    assert any(node.type == "reroute" for node in document.graph.nodes.values())
+
+
 def test_hidden_links_stay_in_the_graph(document: Document, hand: Hand, view: GraphView) -> None:
     document.select(["save"])
     hand.key(Key.Key_H, CTRL)
