@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,9 @@ from ui.canvas.view import GraphView
 from ui.command_palette import Command, CommandPalette
 from ui.dock import Dock, Header
 from ui.document import Document
+from ui.document_tabs import DocumentTabs
 from ui.keeper import Keeper
-from ui.label import plain_tip, tool
-from ui.loaded_pictures import LoadedPictures
+from ui.label import tool
 from ui.menus import ARRANGE, Actions, recent_menu
 from ui.notices import Notice
 from ui.panels.compare import ComparePanel, Side
@@ -54,7 +53,7 @@ class Desk(QObject):
         self.studio = Studio(settings, folders, window.questions, self)
         self.runs = Runs(settings, start_runner, Keeper(folders.queue) if settings.path is not None else None, self)
         self.runs.output = str(folders.output)
-        self.views: dict[Document, GraphView] = {}
+        self.tabs = DocumentTabs(self)
         self.running = Running(self)
         self.sweeping = Sweeping(self)
         self.rooms = Rooms(self)
@@ -82,7 +81,7 @@ class Desk(QObject):
             "run.selected": self.running.run_selected,
             "run.stop": self.runs.stop,
             "view.palette": lambda: self.palette_of_commands.open(),
-            "view.next_tab": lambda: self.step_tab(1),
+            "view.next_tab": lambda: self.tabs.step(1),
             "view.leave_subgraph": lambda: self.document and self.document.leave(),
             "help.keys": self.show_keys,
             "help.node": self.show_help,
@@ -157,18 +156,18 @@ class Desk(QObject):
 
     def _connect(self) -> None:
         studio, runs = self.studio, self.runs
-        studio.added.connect(self._document_added)
-        studio.removed.connect(self._document_removed)
+        studio.added.connect(self.tabs.add)
+        studio.removed.connect(self.tabs.remove)
         studio.current_changed.connect(self._current_changed)
         studio.opening.connect(lambda begun: self.rooms.show_welcome(not begun and self.document is None))
         studio.registry_changed.connect(self._registry_changed)
         studio.notice.connect(self.window.notices.show_notice)
         studio.notice_gone.connect(self.window.notices.take_back)
         studio.saving.connect(lambda document: document is self.document and self.window.status.show_saved("Saving", "busy"))
-        studio.saved.connect(lambda document: (self.show_saved(), self.running.keep_face(document)))
-        studio.recovery.kept.connect(lambda document: document is self.document and self.show_saved())
-        self.window.tabs.currentChanged.connect(self._tab_chosen)
-        self.window.tabs.close_wanted.connect(lambda index: studio.close(self._tab_document(index)))
+        studio.saved.connect(lambda document: (self.tabs.show_saved(), self.running.keep_face(document)))
+        studio.recovery.kept.connect(lambda document: document is self.document and self.tabs.show_saved())
+        self.window.tabs.currentChanged.connect(self.tabs.choose)
+        self.window.tabs.close_wanted.connect(lambda index: studio.close(self.tabs.at(index)))
         self.window.tabs.tabMoved.connect(lambda source, target: self.studio.documents.insert(target, self.studio.documents.pop(source)))
         self.window.crumbs.went.connect(lambda scope: self.document and self.document.open(*scope))
         self.window.top.workspace_wanted.connect(self.rooms.workspace_wanted)
@@ -221,7 +220,7 @@ class Desk(QObject):
         self.window.settings.changed.connect(self._setting_changed)
         self._minute = QTimer(self.window)
         self._minute.setInterval(30_000)
-        self._minute.timeout.connect(self.show_saved)
+        self._minute.timeout.connect(self.tabs.show_saved)
         self._minute.start()
 
     @property
@@ -229,73 +228,15 @@ class Desk(QObject):
         return self.studio.current
 
     @property
+    def views(self) -> dict[Document, GraphView]:
+        return self.tabs.views
+
+    @property
     def view(self) -> GraphView | None:
         return self.views.get(self.document) if self.document is not None else None
 
     def new(self) -> None:
         self.studio.when_ready(lambda: self.studio.new() and None)
-
-    def _tab_document(self, index: int) -> Document:
-        return self.studio.documents[index]
-
-    def _document_added(self, document: Document) -> None:
-        view = GraphView(document, theme.current(), keymap=self.window.keymap)
-        self.set_options(view)
-        view.node_search_requested.connect(self.search_node)
-        view.context_menu_requested.connect(self.context_menu)
-        view.status_hint.connect(self.window.status.hints.set_hint)
-        view.message.connect(self.window.status.hints.say)
-        view.open_subgraph.connect(self.open_subgraph)
-        view.files_dropped.connect(self.files_dropped)
-        view.image_given.connect(self.image_given)
-        view.help_requested.connect(self.show_help)
-        view.drawing_requested.connect(self.rooms.paint_mask)
-        if self.studio.registry is not None:
-            self._set_insight(view)
-        self.views[document] = view
-        LoadedPictures(document, self.window.folders)
-        self.window.canvases.addWidget(view)
-        document.states_changed.connect(lambda names: self._many_states(view, names))
-        document.face_changed.connect(lambda: self._face_changed(document))
-        document.scope_changed.connect(lambda: document is self.document and self.window.crumbs.show_way(document))
-        document.changed.connect(lambda _change: self.rooms.show_empty(document))
-        self.window.tabs.blockSignals(True)
-        self.window.tabs.add(document.title, "workflow", document.is_dirty)
-        self.window.tabs.blockSignals(False)
-        QTimer.singleShot(0, lambda: document in self.views and view.frame_all(animate=False))
-
-    def _many_states(self, view: GraphView, names: set[str]) -> None:
-        """A hundred new states are one repaint of the view: as a hundred small parts they cost more than all of it."""
-        if len(names) > 24 and view in self.views.values():
-            view.viewport().update()
-
-    def _document_removed(self, document: Document) -> None:
-        view = self.views.pop(document)
-        self.runs.forget(document)
-        self._rebuild_tabs()
-        self.window.canvases.removeWidget(view)
-        view.hide()
-        view.deleteLater()
-        if not self.studio.documents:
-            self.rooms.show_welcome(True)
-
-    def _rebuild_tabs(self) -> None:
-        self.window.tabs.blockSignals(True)
-        while self.window.tabs.count():
-            self.window.tabs.remove(self.window.tabs.count() - 1)
-        for document in self.studio.documents:
-            self.window.tabs.add(document.title, "workflow", document.is_dirty)
-        if self.document is not None:
-            self.window.tabs.setCurrentIndex(self.studio.documents.index(self.document))
-        self.window.tabs.blockSignals(False)
-
-    def _tab_chosen(self, index: int) -> None:
-        if 0 <= index < len(self.studio.documents):
-            self.studio.show(self.studio.documents[index])
-
-    def step_tab(self, by: int) -> None:
-        if self.window.tabs.count():
-            self.window.tabs.setCurrentIndex((self.window.tabs.currentIndex() + by) % self.window.tabs.count())
 
     def _current_changed(self) -> None:
         document = self.document
@@ -310,36 +251,9 @@ class Desk(QObject):
             self.views[document].setFocus()
             self.window.status.hints.set_hint(CANVAS_HINT)
             self.rooms.show_empty(document)
-        self.show_saved()
+        self.tabs.show_saved()
         self.running.show_run()
-        self._face_changed(document)
-
-    def _face_changed(self, document: Document | None) -> None:
-        if document is not None and document in self.studio.documents:
-            index = self.studio.documents.index(document)
-            if index < self.window.tabs.count():
-                self.window.tabs.set_face(index, document.title, document.is_dirty)
-                self.window.tabs.setTabToolTip(index, plain_tip(str(document.path) if document.path else "No file holds this graph yet"))
-        current = self.document
-        self.window.setWindowTitle(f"{current.title}{' *' if current.is_dirty else ''} - Nodegraph" if current is not None else "Nodegraph")
-        undo, redo = self.actions_.actions["edit.undo"], self.actions_.actions["edit.redo"]
-        undo.setEnabled(current is not None and current.history.can_undo)
-        redo.setEnabled(current is not None and current.history.can_redo)
-        undo.setText(f"Undo {current.history.done[-1].label.lower()}" if current is not None and current.history.can_undo else "Undo")
-        redo.setText(f"Redo {current.history.undone[-1].label.lower()}" if current is not None and current.history.can_redo else "Redo")
-        if document is current:
-            self.show_saved()
-
-    def show_saved(self) -> None:
-        document = self.document
-        if document is None:
-            self.window.status.show_saved("")
-        elif document.is_dirty:
-            self.window.status.show_saved("Not saved yet" if document.saved_at is None else f"Changed since {_clock(document.saved_at)}", "unsaved")
-        elif document.saved_at is not None:
-            self.window.status.show_saved(f"Saved {_clock(document.saved_at)}")
-        else:
-            self.window.status.show_saved("No changes" if document.path is not None else "")
+        self.tabs.show_face(document)
 
     def _registry_changed(self) -> None:
         registry = self.studio.registry
@@ -347,7 +261,7 @@ class Desk(QObject):
         self.checker.registry = registry
         self.inspector.set_registry(registry)
         for view in self.views.values():
-            self._set_insight(view)
+            self.tabs.set_insight(view)
         for page in self.rooms.side_pages.values():
             if hasattr(page, "set_registry"):
                 page.set_registry(registry)
@@ -357,25 +271,6 @@ class Desk(QObject):
         if broken:
             words = broken[0].error if len(broken) == 1 else f"{len(broken)} packs of nodes cannot be used: {', '.join(report.pack for report in broken[:4])}."
             self.window.notices.show_notice(Notice(words, "warning", (("Show the log", lambda: self.rooms.show_log()),), "packs"))
-
-    def _set_insight(self, view: GraphView) -> None:
-        from ui.insight import insight_of
-
-        assert self.studio.registry is not None
-        insight = insight_of(self.studio.registry, view.document)
-        scene, nodes = view.graph_scene, list(view.document.graph.nodes.values())
-        scene.family, scene.missing_files = insight.family, insight.missing_files
-        view.editor.context = insight.context
-
-        def says_something() -> bool:
-            """In the background, as it opens the headers of model files; what it finds is remembered."""
-            return any(insight.family(node) is not None or bool(insight.missing_files(node)) for node in nodes)  # the first that says something is enough
-
-        def shown(something: bool) -> None:
-            if something and view in self.views.values():
-                scene.rebuild()
-
-        background().run(says_something, shown)
 
     def trigger(self, action: str) -> None:
         """A canvas action from a menu or the palette."""
@@ -503,11 +398,7 @@ class Desk(QObject):
     def _setting_changed(self, name: str) -> None:
         if name in ("snap", "grid", "minimap", "focus_links"):
             for view in self.views.values():
-                self.set_options(view)
-
-    def set_options(self, view: GraphView) -> None:
-        get = self.window.settings.get
-        view.set_options(snap=get("snap"), minimap=get("minimap"), focus_links=get("focus_links"), grid=get("grid"))
+                self.tabs.set_options(view)
 
     def _fill_nodes_menu(self, menu: QMenu) -> None:
         specs = self.studio.registry.specs if self.studio.registry is not None else {}
@@ -529,7 +420,3 @@ class Desk(QObject):
             menu.addAction(name.capitalize() if name != "models" else "Library").triggered.connect(lambda _checked=False, name=name: self.rooms.open_side(name))
         menu.addSeparator()
         menu.addAction("Put all panels back").triggered.connect(self.rooms.reset_layout)
-
-
-def _clock(when: float) -> str:
-    return time.strftime("%H:%M", time.localtime(when))

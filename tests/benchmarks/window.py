@@ -47,7 +47,7 @@ def panels(desk: Desk) -> tuple[tuple[str, Callable[[], object], Callable[[], bo
         ("paint", lambda: desk.rooms.workspace_wanted("paint")),
         ("graph", lambda: desk.rooms.show_workspace("graph")),
         ("new tab", desk.new),
-        ("other tab", lambda: desk.step_tab(1)),
+        ("other tab", lambda: desk.tabs.step(1)),
         ("close tab", lambda: desk.document and desk.studio.close(desk.document)),
     )
     return tuple((name, act, lambda: True) for name, act in acts)

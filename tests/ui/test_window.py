@@ -69,7 +69,7 @@ def test_tabs_show_the_names_and_a_dot_for_unsaved_work(window):
     assert [window.tabs.tabText(i) for i in range(window.tabs.count())] == ["fox", "owl"]
     window.desk.document.edit("Move", lambda g: g.moved(["tone"], 8, 0))
     assert window.tabs.face(1).dirty and not window.tabs.face(0).dirty
-    window.desk.step_tab(1)
+    window.desk.tabs.step(1)
     assert window.desk.document.title == "fox"
 
 
