@@ -205,13 +205,27 @@ def measure(
             height = max(PREVIEW_MIN, node.size[1] - y - 2 - PAD)
         made.preview = (PAD, y + 2, width - 2 * PAD, height)
         y += height + GAP
-    elif node.size is not None and made.rows and made.rows[-1].kind == "text":
-        extra = node.size[1] - (y + PAD - 2)
-        grown = int(max(0.0, extra) // LINE) * LINE
-        made.rows[-1].height += grown
-        y += grown
+    elif node.size is not None:
+        y += _grow_text(made, node.size[1] - (y + PAD - 2))
     made.height = y + PAD - 2
     return made
+
+
+def _grow_text(made: Anatomy, room: float) -> float:
+    """The last text takes the room that a taller node leaves, in whole lines; returns how much that is."""
+    grown = int(max(0.0, room) // LINE) * LINE
+    last = next((k for k in reversed(range(len(made.rows))) if made.rows[k].kind == "text"), None)
+    if last is None or not grown:
+        return 0.0
+    text = made.rows[last]
+    text.height += grown
+    text.lines = wrapped(str(text.raw or ""), int(made.width - 4 * PAD), int((text.height - 12) // LINE))
+    for row in made.rows[last + 1 :]:
+        row.y += grown
+        port = made.port("in", row.name)
+        if port is not None:
+            port.y += grown
+    return grown
 
 
 def _add(made: Anatomy, port: Port) -> None:

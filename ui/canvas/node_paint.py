@@ -17,6 +17,7 @@ from ui.canvas.row_paint import paint_row
 from ui.theme import Theme
 
 MARGIN = SHADOW_MARGIN
+TITLE_LEAST = 60.0  # px of a title that a family and a time leave to it
 
 
 @dataclass(slots=True)
@@ -139,12 +140,12 @@ def _paint_title(painter: QPainter, theme: Theme, look: Look, category: QColor, 
         if look.run.state != "running":
             right = paint_badge(painter, theme, look, right)
         else:
-            right -= text_width(badge_words(look)[0], "caption", 500, True) + 4
+            right -= badge_width(look)
         if look.pinned:
             themes.draw_icon(painter, "pin", QRectF(right - 12, 8, 12, 12), theme.color("text.tertiary"), 2)
             right -= 16
-        if look.family:
-            width = text_width(look.family, "caption", 500) + 10
+        width = text_width(look.family, "caption", 500) + 10 if look.family else 0.0
+        if look.family and right - width - 37 - side >= min(TITLE_LEAST, text_width(look.title, "node_title")):
             draw_box(painter, QRectF(right - width, 6, width, 16), theme.color("surface.field"), 4)
             draw_text(
                 painter, right - width, 6, width, 16, look.family, theme.color("text.secondary"), "caption", "center", 500, whole=True
@@ -193,10 +194,23 @@ def seconds_text(seconds: float) -> str:
     return f"{int(seconds // 60)} min {int(seconds % 60):02d} s" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
+def fits_badge(look: Look) -> bool:
+    """Whether the words at the header's right end leave room for the title; a narrow node keeps only their icon."""
+    words, _, icon, _ = badge_words(look)
+    free = look.anatomy.width - 39 - (16 if look.pinned else 0) - (16 if icon else 0) - text_width(words, "caption", 500, True)
+    return not icon or free >= min(TITLE_LEAST, text_width(look.title, "node_title"))
+
+
+def badge_width(look: Look) -> float:
+    """What `paint_badge` takes of the header."""
+    words, _, icon, _ = badge_words(look)
+    return (text_width(words, "caption", 500, True) + 4 if words and fits_badge(look) else 0.0) + (16 if icon else 0)
+
+
 def paint_badge(painter: QPainter, theme: Theme, look: Look, right: float) -> float:
     """Time or state at the header's right end; returns where the room to its left ends."""
     words, tone, icon, icon_tone = badge_words(look)
-    if words:
+    if words and fits_badge(look):
         width = text_width(words, "caption", 500, True)
         draw_text(painter, right - width, 0, width + 2, HEADER, words, theme.color(tone), "caption", "left", 500, True, whole=True)
         right -= width + 4

@@ -113,7 +113,7 @@ def paint_field(painter: QPainter, theme: Theme, row: Row, rect: QRectF, hover: 
         mono = row.kind == "seed"
         name_width = min(text_width(row.label), width * 0.5)
         draw_text(
-            painter, x + 8 + name_width + 8, y, width - room - name_width - 16, height, row.value, ink, "value" if mono else "body", "right"
+            painter, x + 8 + name_width + 4, y, width - room - name_width - 12, height, row.value, ink, "value" if mono else "body", "right"
         )
         draw_text(painter, x + 8, y, width * 0.5, height, row.label, label)
         if icon:

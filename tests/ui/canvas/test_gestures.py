@@ -324,6 +324,15 @@ def test_dragging_the_right_edge_makes_a_node_wider_by_steps_of_8(document: Docu
     assert len(document.history.done) == 1
 
 
+def test_dragging_the_lower_edge_gives_a_prompt_more_lines(document: Document, hand: Hand, view: GraphView) -> None:
+    document.edit("", lambda g: g.without("empty").with_value("prompt", "text", "\n".join(f"line {k}" for k in range(20))))
+    rect = view.graph_scene.nodes["prompt"].rect()
+    start = QPointF(rect.center().x(), rect.bottom() - 2)
+    hand.drag(start, start + QPointF(0, 96))
+    row = view.graph_scene.nodes["prompt"].anatomy.rows[0]
+    assert len(row.lines) == 18 and row.height == 18 * 16 + 12
+
+
 def test_moving_a_group_takes_its_members_along(document: Document, hand: Hand) -> None:
     document.edit("", lambda g: g.with_group(Group("g", "Prompts", (264, 72, 260, 400), frozenset({"prompt", "empty"}))))
     hand.drag(QPointF(400, 98), QPointF(400, 298))

@@ -10,6 +10,7 @@ from tests.ui.canvas.conftest import SPECS
 from ui import theme
 from ui.canvas.curve_paint import height_of, joined, place_of
 from ui.canvas.model import RunState
+from ui.canvas.node_paint import fits_badge
 from ui.canvas.scene import GraphScene
 from ui.canvas.view import GraphView
 from ui.document import Document
@@ -105,6 +106,13 @@ def test_an_empty_preview_names_the_node_that_is_waited_for_past_those_that_take
 def test_the_value_that_a_failure_is_about_is_marked(view: GraphView, document: Document) -> None:
     document.set_states({"sample": RunState("failed", message="‘guidance’ is too high. Set it to 8.", input="guidance")})
     assert [row.name for row in view.graph_scene.nodes["sample"].anatomy.rows if row.bad] == ["guidance"]
+
+
+def test_a_narrow_node_keeps_its_title_before_the_time_and_the_family(view: GraphView, document: Document) -> None:
+    document.edit("", lambda g: g.changed("model", size=(144.0, 100.0)))
+    document.set_states({"model": RunState("cached", seconds=12.4), "sample": RunState("cached", seconds=12.4)})
+    looks = {name: view.graph_scene.nodes[name].look for name in ("model", "sample")}
+    assert fits_badge(looks["sample"]) and not fits_badge(looks["model"])
 
 
 def test_a_preview_has_the_same_round_corners_at_any_pixel_ratio(qapp: object) -> None:
