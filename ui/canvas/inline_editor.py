@@ -181,7 +181,13 @@ class InlineEditor(QObject):
         """Stay over its place while the view moves."""
         if self.widget is None:
             return
+        from ui.panels.controls import Editor, enlarge
+
         view, zoom = self.view, self.view.zoom
+        if isinstance(self.widget, Editor):
+            self.widget.set_zoom(max(1.0, zoom))
+        else:
+            enlarge(self.widget, max(1.0, zoom))
         corner = view.mapFromScene(self._place.topLeft())
         width = max(LEAST_WIDTH if zoom < 0.9 else 0, round(self._place.width() * zoom))
         height = max(LEAST_HEIGHT, round(self._place.height() * zoom))

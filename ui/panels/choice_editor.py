@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QDragEnterEvent,
     QDropEvent,
@@ -186,7 +186,7 @@ class ChoiceEditor(Editor):
         row = Row(
             self.item.name, kind, self.label, shown_value(self.item, self.value), 0, FIELD, self.item, raw=self.value, missing=self.missing
         )
-        paint_field(painter, themes.current(), row, QRectF(self.rect()), self._over and self.isEnabled(), self.hasFocus())
+        paint_field(painter, themes.current(), row, self.field(painter), self._over and self.isEnabled(), self.hasFocus())
 
     def begin(self) -> None:
         self.setFocus(Qt.FocusReason.OtherFocusReason)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QColorDialog, QHBoxLayout, QLineEdit, QPushButton, QWidget
+from PySide6.QtGui import QColor, QFocusEvent, QFont, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QColorDialog, QHBoxLayout, QLineEdit, QPlainTextEdit, QPushButton, QWidget
 
 from nodegraph.folders import RESOURCES, standard
 from nodegraph.node import File
@@ -73,6 +73,19 @@ class EditorContext:
     choose_outside: bool = True  # whether a picker offers files outside the user's folders
 
 
+def enlarge(widget: QWidget, zoom: float) -> None:
+    """Give a text field, or those in a widget, a larger or smaller font and height."""
+    for part in (widget, *widget.findChildren(QWidget)):
+        if isinstance(part, QLineEdit | QPlainTextEdit):
+            px = part.property("px") or part.font().pixelSize()
+            part.setProperty("px", px)
+            font = QFont(part.font())
+            font.setPixelSize(round(px * zoom))
+            part.setFont(font)
+            if isinstance(part, QLineEdit) and part is not widget:
+                part.setFixedHeight(round(FIELD * zoom))
+
+
 class Editor(QWidget):
     """What all editors share."""
 
@@ -91,6 +104,18 @@ class Editor(QWidget):
         """Show another value, which came from outside; says nothing."""
         self.value = value
         self.update()
+
+    def set_zoom(self, zoom: float) -> None:
+        """Show it larger, as a field of a canvas that is seen larger."""
+        if self.minimumHeight() == self.maximumHeight():
+            self.setFixedHeight(round(FIELD * zoom))
+        enlarge(self, zoom)
+
+    def field(self, painter: QPainter) -> QRectF:
+        """The field to be painted, in its own px; the painter is made to enlarge it."""
+        zoom = self.height() / FIELD
+        painter.scale(zoom, zoom)
+        return QRectF(0, 0, self.width() / zoom, FIELD)
 
     def begin(self) -> None:
         """Start editing: take the focus, select what is there, open what opens."""

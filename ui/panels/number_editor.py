@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
 from PySide6.QtGui import QCursor, QEnterEvent, QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QToolTip, QWidget
 
@@ -52,7 +52,7 @@ class NumberEditor(Editor):
         return QSize(120, FIELD)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        self.line.setGeometry(0, 0, self.width(), FIELD)
+        self.line.setGeometry(0, 0, self.width(), self.height())
 
     def number(self) -> float | int:
         if isinstance(self.value, int | float) and not isinstance(self.value, bool):
@@ -69,7 +69,7 @@ class NumberEditor(Editor):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         share = bar(self.item, self.value) if self.item.range is not None and self.shown is None else None
         row = Row(self.item.name, "seed" if self.kind == "seed" else "number", self.label, self.words(), 0, FIELD, self.item, share)
-        paint_field(painter, themes.current(), row, QRectF(self.rect()), self._over and self.isEnabled(), self.hasFocus())
+        paint_field(painter, themes.current(), row, self.field(painter), self._over and self.isEnabled(), self.hasFocus())
 
     def enterEvent(self, event: QEnterEvent) -> None:
         self._over = True

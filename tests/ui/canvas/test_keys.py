@@ -9,9 +9,11 @@ from PySide6.QtTest import QTest
 
 from nodegraph.graph import Link, Node
 from tests.ui.canvas.conftest import CTRL, SHIFT, SPECS, Hand
+from ui import theme
 from ui.actions import TABLE, Keymap
 from ui.canvas.view import GraphView
 from ui.document import Document
+from ui.panels.number_editor import NumberEditor
 
 Key = Qt.Key
 
@@ -251,6 +253,15 @@ def test_titles_notes_and_values_are_typed_in_place(document: Document, hand: Ha
     view.editor.accept_editor()
     [note] = document.graph.notes.values()
     assert note.text == "# Mind"
+
+
+def test_a_field_is_as_large_as_the_canvas_is_seen(document: Document, hand: Hand, view: GraphView) -> None:
+    view.look_at(2.0, hand.row("sample", "guidance"))
+    hand.double_click(hand.row("sample", "guidance"))
+    editor = view.editor.widget
+    assert isinstance(editor, NumberEditor)
+    assert editor.height() == editor.line.height() == 48
+    assert editor.line.font().pixelSize() == 2 * theme.font("value").pixelSize()
 
 
 def test_what_is_typed_after_a_longer_pause_is_a_step_of_its_own(document: Document, hand: Hand, view: GraphView, qtbot: object) -> None:
