@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from nodegraph.node import HEADLESS, Advanced, Context, File, GraphError, node
 from nodes.types import ControlNet, Denoiser, ImageEncoder, IpAdapter, TextEncoder, Vae
+
+if TYPE_CHECKING:
+    from nodes.models.handles import DenoiserHandle, TextEncoderHandle, VaeHandle
 
 WEIGHTS = (".safetensors", ".sft")
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
@@ -38,7 +41,24 @@ def _embeddings() -> str:
     return next((str(root) for root in standard().roots("embeddings") if root.is_dir()), "")
 
 
-@node("loaders/checkpoint", family=family_of, keywords=("model", "ckpt", "stable diffusion", "sdxl"))
+def checkpoint_family(values: Mapping[str, Any]) -> str | None:
+    """As `family_of`. Raises GraphError for a checkpoint that lacks a part, so that the check of a graph tells it."""
+    path = values.get("file")
+    return _whole(path)[0].family or None if path else None
+
+
+def _whole(file: Path) -> "tuple[DenoiserHandle, TextEncoderHandle, VaeHandle]":
+    from nodes.models.opening import open_checkpoint
+
+    opened = open_checkpoint(file, _embeddings())
+    if opened.text_encoder is None or opened.vae is None:
+        missing = [name for name, part in (("text encoder", opened.text_encoder), ("VAE", opened.vae)) if part is None]
+        remedy = "Use 'Load denoiser', 'Load text encoder' and 'Load VAE' for models in separate files."
+        raise GraphError(f"'{file.name}' holds no {' and no '.join(missing)}. {remedy}")
+    return opened.denoiser, opened.text_encoder, opened.vae
+
+
+@node("loaders/checkpoint", family=checkpoint_family, keywords=("model", "ckpt", "stable diffusion", "sdxl"))
 def load_checkpoint(file: Annotated[Path, File("checkpoints", WEIGHTS, folders=True)] = Path("starter")) -> Checkpoint:
     """Open a model and take out its three parts: denoiser, text encoder and VAE.
 
@@ -47,14 +67,8 @@ def load_checkpoint(file: Annotated[Path, File("checkpoints", WEIGHTS, folders=T
     Args:
         file: A checkpoint (.safetensors) or a diffusers folder. The kind of model is read from the file itself.
     """
-    from nodes.models.opening import open_checkpoint
-
-    opened = open_checkpoint(file, _embeddings())
-    missing = [name for name, part in (("text encoder", opened.text_encoder), ("VAE", opened.vae)) if part is None]
-    if opened.text_encoder is None or opened.vae is None:
-        remedy = "Use 'Load denoiser', 'Load text encoder' and 'Load VAE' for models in separate files."
-        raise GraphError(f"'{file.name}' holds no {' and no '.join(missing)}. {remedy}")
-    return Checkpoint(Denoiser(opened.denoiser), TextEncoder(opened.text_encoder), Vae(opened.vae))
+    denoiser, text_encoder, vae = _whole(file)
+    return Checkpoint(Denoiser(denoiser), TextEncoder(text_encoder), Vae(vae))
 
 
 @node("loaders/denoiser", family=family_of, keywords=("unet", "diffusion model", "transformer"))

@@ -1,18 +1,27 @@
 """Nodes for many LoRAs at once, and for LoRAs whose strength follows the steps."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from nodegraph.node import Advanced, File, GraphError, Range, Text, Unit, node
 from nodes.adapters import Patched, Strength, part_strengths
+from nodes.loaders import family_of
 from nodes.types import Denoiser, ScheduledLora, TextEncoder
 
 LoraFile = Annotated[Path | None, File("loras", (".safetensors", ".sft"))]
 Percent = Annotated[float, Range(0, 1, step=0.01), Unit("%")]
 
 
-@node("adapters/lora-stack", title="LoRA stack", keywords=("lora loader stack", "power lora loader", "several loras"))
+def _family(values: Mapping[str, Any]) -> str | None:
+    """The family of the first LoRA of a stack that tells one and counts."""
+    rows = ("first", "second", "third", "fourth", "fifth")
+    files = (values.get(row) for row in rows if values.get(f"{row}_strength"))
+    return next((found for file in files if (found := family_of({"file": file}))), None)
+
+
+@node("adapters/lora-stack", family=_family, title="LoRA stack", keywords=("lora loader stack", "power lora loader", "several loras"))
 def lora_stack(
     denoiser: Denoiser,
     text_encoder: TextEncoder,
@@ -49,7 +58,7 @@ def lora_stack(
     return Patched(replace(denoiser, handle=handle), TextEncoder(text))
 
 
-@node("adapters/lora-schedule", title="LoRA over the steps", keywords=("lora schedule", "lora hook", "lora keyframes", "create hook lora"))
+@node("adapters/lora-schedule", family=family_of, title="LoRA over the steps", keywords=("lora schedule", "lora hook", "lora keyframes", "create hook lora"))
 def lora_schedule(
     denoiser: Denoiser,
     file: Annotated[Path, File("loras", (".safetensors", ".sft"))],

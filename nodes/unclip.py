@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from nodegraph.node import HEADLESS, Advanced, Context, File, Randomize, Range, Unit, node
-from nodes.loaders import WEIGHTS, family_of, load_checkpoint
+from nodes.loaders import WEIGHTS, checkpoint_family, load_checkpoint
 from nodes.types import Conditioning, Denoiser, Image, ImageEncoder, TextEncoder, Vae
 
 
@@ -16,7 +16,7 @@ class UnclipCheckpoint(NamedTuple):
     image_encoder: ImageEncoder
 
 
-@node("loaders/unclip", title="Load unCLIP checkpoint", family=family_of, keywords=("unclip checkpoint loader", "stable unclip", "image variations"))
+@node("loaders/unclip", title="Load unCLIP checkpoint", family=checkpoint_family, keywords=("unclip checkpoint loader", "stable unclip", "image variations"))
 def load_unclip(file: Annotated[Path, File("checkpoints", WEIGHTS, folders=True)]) -> UnclipCheckpoint:
     """Open an unCLIP model with the image encoder that lies in it. 'unCLIP picture' shows it what to vary.
 
