@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import networkx as nx
@@ -12,6 +13,7 @@ from nodegraph.graph import Graph, Rect
 Edge = Literal["left", "right", "top", "bottom", "center", "middle"]
 Moves = dict[str, tuple[float, float]]  # id -> new top left corner
 COLUMN_GAP, ROW_GAP, PART_GAP = 64.0, 32.0, 96.0
+FRAME, FRAME_TOP = 16.0, 44.0  # px between a group's edge and what it holds; above there is its title
 SWEEPS = 8
 
 
@@ -61,32 +63,105 @@ def arranged(graph: Graph, boxes: Mapping[str, Rect], ids: Iterable[str] | None 
     """Lay nodes out from left to right in the order of the flow; each connected part by itself, parts one below the other.
 
     Only `ids` move (all nodes if None); the whole keeps its top left corner. A node stands in the column after its last source,
-    and a node that only feeds stands next to what it feeds, so that links stay short.
+    and a node that only feeds stands next to what it feeds, so that links stay short. A group is laid out by itself and then stands
+    as one block, so that nothing else comes to lie in its frame; unless something else stands between its members.
     """
-    wanted = [name for name in graph.nodes if (ids is None or name in set(ids)) and name in boxes]
+    chosen = None if ids is None else set(ids)
+    wanted = [name for name in graph.nodes if (chosen is None or name in chosen) and name in boxes]
     if not wanted:
         return {}
-    flow = graph.flow().subgraph(wanted)
+    flow = nx.DiGraph(graph.flow().subgraph(wanted))
     if not nx.is_directed_acyclic_graph(flow):  # a damaged file: leave out what leads back
         order = {name: k for k, name in enumerate(wanted)}
         flow = nx.DiGraph([(a, b) for a, b in flow.edges if order[a] < order[b]])
         flow.add_nodes_from(wanted)
     left, top = min(boxes[n][0] for n in wanted), min(boxes[n][1] for n in wanted)
+    moves = _with_blocks(flow, boxes, _groups_in(graph, set(wanted)))
+    return {name: (round((left + x) / snap) * snap, round((top + y) / snap) * snap) for name, (x, y) in moves.items()}
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A group: all nodes in it, and the groups inside it."""
+
+    members: frozenset[str]
+    inner: tuple[_Block, ...]
+
+    @property
+    def key(self) -> str:
+        return "group of " + min(self.members)
+
+
+def _groups_in(graph: Graph, wanted: set[str]) -> tuple[_Block, ...]:
+    """The outermost groups that hold some of the nodes."""
+
+    def block(name: str, above: frozenset[str]) -> _Block | None:
+        inner = tuple(
+            found
+            for member in sorted(graph.groups[name].members)
+            if member in graph.groups and member not in above and (found := block(member, above | {member})) is not None
+        )
+        members = frozenset((graph.groups[name].members & wanted).union(*(one.members for one in inner)))
+        return _Block(members, inner) if members else None
+
+    held = {member for group in graph.groups.values() for member in group.members if member in graph.groups}
+    outermost = (block(name, frozenset({name})) for name in sorted(graph.groups) if name not in held)
+    found: list[_Block] = []
+    for one in outermost:
+        if one is not None and not any(one.members & other.members for other in found):
+            found.append(one)
+    return tuple(found)
+
+
+def _with_blocks(flow: nx.DiGraph[str], boxes: Mapping[str, Rect], blocks: tuple[_Block, ...]) -> Moves:
+    """Places from (0, 0): each block is laid out by itself and stands as one box."""
+    whole = tuple(block for block in blocks if not _is_entered_again(flow, block.members))
+    loose = tuple(inner for block in blocks if block not in whole for inner in block.inner)
+    if loose:
+        return _with_blocks(flow, boxes, whole + loose)
+    around = {name: block.key for block in whole for name in block.members}
+    merged = nx.DiGraph()
+    merged.add_nodes_from(dict.fromkeys(around.get(name, name) for name in flow.nodes))
+    merged.add_edges_from((a, b) for x, y in flow.edges if (a := around.get(x, x)) != (b := around.get(y, y)))
+    if not nx.is_directed_acyclic_graph(merged):  # blocks that feed each other by turns
+        tangled = {name for part in nx.strongly_connected_components(merged) if len(part) > 1 for name in part}
+        return _with_blocks(flow, boxes, tuple(block for block in whole if block.key not in tangled))
+    sizes, inside = dict(boxes), dict[str, Moves]()
+    for block in whole:
+        placed = inside[block.key] = _with_blocks(flow.subgraph(block.members), boxes, block.inner)
+        width = max(x + boxes[name][2] for name, (x, _) in placed.items()) + 2 * FRAME
+        height = max(y + boxes[name][3] for name, (_, y) in placed.items()) + FRAME + FRAME_TOP
+        corner = min(boxes[name][0] for name in block.members), min(boxes[name][1] for name in block.members)
+        sizes[block.key] = (*corner, width, height)
     moves: Moves = {}
+    for name, (x, y) in _parts_placed(merged, sizes).items():
+        if name in inside:
+            moves |= {member: (x + FRAME + dx, y + FRAME_TOP + dy) for member, (dx, dy) in inside[name].items()}
+        else:
+            moves[name] = (x, y)
+    return moves
+
+
+def _is_entered_again(flow: nx.DiGraph[str], members: frozenset[str]) -> bool:
+    """Whether a way through the flow leaves these nodes and comes back."""
+    after = set[str]().union(*(nx.descendants(flow, name) for name in members if name in flow)) - members
+    return any(target in members for name in after for target in flow.successors(name))
+
+
+def _parts_placed(flow: nx.DiGraph[str], boxes: Mapping[str, Rect]) -> Moves:
+    """Connected parts one below the other, the largest first; at last those that are alone, in a row."""
     parts = sorted(nx.weakly_connected_components(flow), key=lambda part: (-len(part), min(boxes[n][1] for n in part)))
-    alone = [next(iter(part)) for part in parts if len(part) == 1]
-    y = top
+    moves: Moves = {}
+    y = 0.0
     for part in (p for p in parts if len(p) > 1):
         placed = _layers_placed(flow.subgraph(part), boxes)
-        bottom = max(placed[n][1] + boxes[n][3] for n in part)
-        for name, (px, py) in placed.items():
-            moves[name] = (left + px, y + py)
-        y += bottom + PART_GAP
-    x = left
-    for name in alone:
+        moves |= {name: (px, y + py) for name, (px, py) in placed.items()}
+        y += max(placed[n][1] + boxes[n][3] for n in part) + PART_GAP
+    x = 0.0
+    for name in (next(iter(part)) for part in parts if len(part) == 1):
         moves[name] = (x, y)
         x += boxes[name][2] + COLUMN_GAP
-    return {name: (round(px / snap) * snap, round(py / snap) * snap) for name, (px, py) in moves.items()}
+    return moves
 
 
 def _ranks(flow: nx.DiGraph[str]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from nodegraph.graph import Graph, Group, Link, Mode, Rect
 from nodegraph.subgraphs import gathered, scattered
 from ui.canvas import clipboard, edits, inside
 from ui.canvas.anatomy import shows_advanced
-from ui.canvas.arrange import Edge, Moves, aligned, arranged, distributed
+from ui.canvas.arrange import FRAME, FRAME_TOP, Edge, Moves, aligned, arranged, distributed
 from ui.canvas.values import in_words
 
 if TYPE_CHECKING:
@@ -457,4 +457,4 @@ def _around(graph: Graph, group: Group, sizes: dict[str, tuple[float, float]]) -
     whole = QRectF()
     for rect in rects:
         whole = whole.united(rect)
-    return replace(group, rect=(whole.x() - 16, whole.y() - 44, whole.width() + 32, whole.height() + 60)) if rects else group
+    return replace(group, rect=(whole.x() - FRAME, whole.y() - FRAME_TOP, whole.width() + 2 * FRAME, whole.height() + FRAME + FRAME_TOP)) if rects else group

@@ -287,6 +287,23 @@ def test_distributing_gives_equal_gaps() -> None:
     assert distributed(boxes, horizontal=True) == {"a": (0, 0), "b": (200, 0), "c": (400, 0)}
 
 
+def test_arranging_keeps_everything_else_out_of_the_frame_of_a_group() -> None:
+    graph = artists_graph().with_group(Group("g", "Words", (0, 0, 10, 10), frozenset({"prompt", "empty"})))
+    moves = arranged(graph, {name: (*node.position, 216.0, 200.0) for name, node in graph.nodes.items()})
+    inside = [moves[name] for name in ("prompt", "empty")]
+    left, top = min(x for x, _ in inside) - 16, min(y for _, y in inside) - 44
+    right, bottom = max(x for x, _ in inside) + 216 + 16, max(y for _, y in inside) + 200 + 16
+    for name in moves.keys() - {"prompt", "empty"}:
+        x, y = moves[name]
+        assert x + 216 <= left or x >= right or y + 200 <= top or y >= bottom, name
+
+
+def test_arranging_takes_a_group_apart_when_something_else_stands_between_its_members() -> None:
+    graph = artists_graph().with_group(Group("g", "Ends", (0, 0, 10, 10), frozenset({"model", "decode"})))
+    moves = arranged(graph, {name: (*node.position, 216.0, 200.0) for name, node in graph.nodes.items()})
+    assert moves["model"][0] < moves["sample"][0] < moves["decode"][0]
+
+
 def test_arranging_keeps_parts_apart_and_their_corner() -> None:
     graph = artists_graph().with_node(Node("alone", "latent/empty", {}, (5000, 5000)))
     boxes = {name: (*node.position, 216.0, 200.0) for name, node in graph.nodes.items()}
