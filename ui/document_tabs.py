@@ -54,7 +54,14 @@ class DocumentTabs:
         self.window.tabs.blockSignals(True)
         self.window.tabs.add(document.title, "workflow", document.is_dirty)
         self.window.tabs.blockSignals(False)
-        QTimer.singleShot(0, lambda: document in self.views and view.frame_all(animate=False))
+        view.viewport().setUpdatesEnabled(False)  # painted once it is framed, in the next turn: at its first zoom it would be for nothing
+        QTimer.singleShot(0, lambda: self._frame(document))
+
+    def _frame(self, document: Document) -> None:
+        view = self.views.get(document)
+        if view is not None:
+            view.frame_all(animate=False)
+            view.viewport().setUpdatesEnabled(True)
 
     def _many_states(self, view: GraphView, names: set[str]) -> None:
         """A hundred new states are one repaint of the view: as a hundred small parts they cost more than all of it."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nodegraph.journal import Entry
 
 OVER_KEPT: Final = 200
-STATES_AT_ONCE: Final = 100
+STATES_AT_ONCE: Final = 60
 
 
 class RunnerLike(Protocol):

@@ -84,19 +84,40 @@ class Studio(QObject):
 
     def add(self, graph: Graph | None = None, path: Path | None = None, title: str = "", seen: object = None, saved: bool = True) -> Document:
         """Show a graph in a tab of its own. `saved` False: no file holds it yet."""
+        document = self._bring(graph, path, title, seen, saved)
+        self._show_new(document)
+        return document
+
+    def _bring(self, graph: Graph | None, path: Path | None, title: str, seen: object = None, saved: bool = True) -> Document:
+        """The document with its tab and canvas, not yet shown."""
         specs = self.registry.specs if self.registry is not None else {}
         document = Document(specs, graph, path, title or self._free_title(), files.subgraph_specs, parent=self)
         document.seen = seen
         if not saved:
             document.mark_unsaved()
-        replaced = self.current if self.current is not None and self.current.is_untouched and (graph is not None) else None
         self.documents.append(document)
         self.recovery.watch(document)
         self.added.emit(document)
+        return document
+
+    def _show_new(self, document: Document) -> None:
+        """Show it, in place of an empty one that nobody would miss."""
+        replaced = self.current if self.current is not None and self.current.is_untouched and not document.is_untouched else None
         self.show(document)
         if replaced is not None:
             self._remove(replaced)
-        return document
+
+    def _bring_and_show(self, graph: Graph, path: Path | None, title: str, seen: object = None, then: Callable[[Document], None] | None = None) -> None:
+        """As `add`, in two turns of the event loop: the canvas of a large graph is work enough for one."""
+        document = self._bring(graph, path, title, seen)
+
+        def shown() -> None:
+            if document in self.documents:
+                self._show_new(document)
+                if then is not None:
+                    then(document)
+
+        background().soon(shown)
 
     def new(self) -> Document:
         return self.add()
@@ -143,13 +164,11 @@ class Studio(QObject):
 
         def shown(opened: files.Opened) -> None:
             if opened.from_picture:
-                document = self.add(opened.graph, None, path.stem, saved=True)
+                self._bring_and_show(opened.graph, None, path.stem, then=done)
             else:
-                document = self.add(opened.graph, path, seen=opened.seen)
+                self._bring_and_show(opened.graph, path, "", opened.seen, done)
                 self.settings.note_recent(path)
             self.settings.set("last_folder", str(path.parent))
-            if done is not None:
-                done(document)
 
         def failed(error: Exception) -> None:
             if isinstance(error, NewerFormat) and not newer:
@@ -185,7 +204,7 @@ class Studio(QObject):
         """A copy of a shipped example, in a tab of its own that no file belongs to."""
 
         def shown(opened: files.Opened) -> None:
-            self.add(opened.graph, None, title, saved=True)
+            self._bring_and_show(opened.graph, None, title)
 
         def failed(error: Exception) -> None:
             self.opening.emit(False)

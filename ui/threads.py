@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from PySide6.QtCore import QCoreApplication, QObject, Qt, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 
 T = TypeVar("T")
 
@@ -47,6 +48,7 @@ class Background:
         self._courier = Courier()
         self._lock = threading.Lock()
         self._pending = 0
+        self._soon: deque[Callable[[], object]] = deque()
 
     def run(self, work: Callable[[], T], done: Callable[[T], None] | None = None, failed: Callable[[Exception], None] | None = None) -> Future[T]:
         """Do `work` in a thread; then call `done` with its result or `failed` with its exception in the GUI thread.
@@ -75,6 +77,20 @@ class Background:
         future.add_done_callback(outcome)
         return future
 
+    def soon(self, act: Callable[[], object]) -> None:
+        """Call `act` in a later turn of the event loop of this thread: hands, timers and painting come first."""
+        with self._lock:
+            self._pending += 1
+        self._soon.append(act)
+        QTimer.singleShot(0, self._next)
+
+    def _next(self) -> None:
+        if self._soon:
+            act = self._soon.popleft()
+            with self._lock:
+                self._pending -= 1
+            act()
+
     @property
     def pending(self) -> int:
         """How many pieces of work are not delivered yet."""
@@ -83,6 +99,7 @@ class Background:
     def drain(self) -> None:
         """Wait until everything under way is done and delivered (when the program ends, and in tests)."""
         while self._pending:
+            self._next()
             QCoreApplication.sendPostedEvents(self._courier, 0)
             threading.Event().wait(0.002)
 

@@ -20,6 +20,10 @@ from ui.repairs import Repair, headline, repairs
 from ui.threads import background
 
 
+CARDS_AT_ONCE = 8
+MOST_CARDS = 80
+
+
 @dataclass(frozen=True)
 class Trouble:
     """A problem of a document, and the file with the details if a run met it."""
@@ -233,16 +237,25 @@ class ProblemsPanel(QWidget):
             widget.hide()
             widget.deleteLater()
         self._widgets = []
-        if document is not None:
-            for trouble in troubles[:80]:
-                card = ProblemCard(trouble, document)
-                card.show_wanted.connect(self.show_wanted)
-                card.log_wanted.connect(self.log_wanted)
-                self._widgets.append(card)
-        if not self._widgets:
+        if document is not None and troubles:
+            self._add_cards(self._shown, 0)
+        else:
             self._widgets.append(Label("Nothing is wrong with this graph.", "faint", wrap=True))
-        for place, widget in enumerate(self._widgets):
-            self._column.insertWidget(place, widget)
+            self._column.insertWidget(0, self._widgets[0])
+
+    def _add_cards(self, troubles: tuple[Trouble, ...], start: int) -> None:
+        """Some cards now and the next in a later turn: many at once would hold the window up."""
+        document = self._document
+        if document is None or troubles is not self._shown:
+            return
+        for place, trouble in enumerate(troubles[start : start + CARDS_AT_ONCE], start):
+            card = ProblemCard(trouble, document)
+            card.show_wanted.connect(self.show_wanted)
+            card.log_wanted.connect(self.log_wanted)
+            self._widgets.append(card)
+            self._column.insertWidget(place, card)
+        if start + CARDS_AT_ONCE < min(len(troubles), MOST_CARDS):
+            background().soon(lambda: self._add_cards(troubles, start + CARDS_AT_ONCE))
 
 
 class LogPanel(QPlainTextEdit):
