@@ -259,12 +259,12 @@ class _Planner:
         loop = Loop(node, self.whole, spec, tuple(step.sources), step.mapped, repeats)
         given = {
             (f"{name}#0" if name in step.mapped else name): tuple(
-                self._given(steps[at], output, is_item=name in step.mapped)
+                steps[at].gives(output)._replace(many=False) if name in step.mapped else steps[at].gives(output)
                 for at, output in ([source] if isinstance(source, Source) else source)
             )
             for name, source in step.sources.items()
         }
-        expansion = loop.expansion(range(1), 2 if repeats else 1, spec.outputs_by_name.keys())
+        expansion = loop.expansion(range(1), range(2 if repeats else 1), spec.outputs_by_name.keys())
         planner = _Planner(_with_given(expansion, self.registry, given), self.registry, self.base, given, loop.number)
         inside = planner.inside(everything)
         self.maker.files += planner.maker.files
@@ -295,11 +295,6 @@ class _Planner:
         eager = tuple(replace(item, lazy=False) for item in spec.inputs)
         whole = replace(spec, inputs=eager, outputs=tuple(outputs))
         return Step(node.id, whole, step.values, step.sources, digest, step.mapped, frozenset(many), family, {}, loop)
-
-    def _given(self, before: Step, output: str, is_item: bool) -> Given:
-        out = before.spec.outputs_by_name[output]
-        many = output in before.many and not is_item
-        return Given(before.types.get(out.variable, out.type), before.key, output, many, before.family)
 
     # -- which nodes, in which order
 

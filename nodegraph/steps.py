@@ -27,6 +27,23 @@ class Source(NamedTuple):
     output: str
 
 
+class Given(NamedTuple):
+    """What arrives at an input of a node that expands, as the nodes of its expansion see it."""
+
+    type: str
+    key: str
+    output: str
+    many: bool = False
+    family: str | None = None
+    value: Any = None
+    """A plain value, where the input takes one and it is known."""
+
+    def as_step(self, place: str) -> Step:
+        many = frozenset((self.output,)) if self.many else _NONE
+        spec = NodeSpec(GIVEN, 1, place[len(GIVEN) :], "", "", "", (), (Output(self.output, self.type, self.many),))
+        return Step(place, spec, {}, {}, self.key, (), many, self.family, {})
+
+
 def each_of(source: Source | tuple[Source, ...]) -> tuple[Source, ...]:
     """The links that arrive at an input, one or several."""
     return (source,) if isinstance(source, Source) else source
@@ -65,25 +82,13 @@ class Step:
         self.loop = loop
         """What stands here if it is a subgraph that runs more than once."""
 
+    def gives(self, output: str) -> Given:
+        """One of its outputs, as what it is linked to sees it."""
+        out = self.spec.outputs_by_name[output]
+        return Given(self.types.get(out.variable, out.type), self.key, output, output in self.many, self.family)
+
     def __repr__(self) -> str:
         return f"Step({self.node_id!r}, {self.spec.id!r}, {self.key[:8]})"
-
-
-class Given(NamedTuple):
-    """What arrives at an input of a node that expands, as the nodes of its expansion see it."""
-
-    type: str
-    key: str
-    output: str
-    many: bool = False
-    family: str | None = None
-    value: Any = None
-    """A plain value, where the input takes one and it is known."""
-
-    def as_step(self, place: str) -> Step:
-        many = frozenset((self.output,)) if self.many else _NONE
-        spec = NodeSpec(GIVEN, 1, place[len(GIVEN) :], "", "", "", (), (Output(self.output, self.type, self.many),))
-        return Step(place, spec, {}, {}, self.key, (), many, self.family, {})
 
 
 class _Prepared(NamedTuple):
@@ -198,7 +203,7 @@ class Steps:
             if family is not None and _base(family) != _base(own):
                 words = f"'{self.name(node.id)}' is for {own}, but its links carry {family}. Choose a file for {family}."
                 self.problems.append(Problem(words, node.id, None, kind="family"))
-            family, apart = own, False
+            family, apart = family or own, False  # one mistake is told once, not at every node behind it
         if not spec.cache:
             self.always = True
             key.append(secrets.token_hex(8))

@@ -13,6 +13,7 @@ from nodegraph.calling import common_length
 from nodegraph.context import EVERY, Surroundings
 from nodegraph.errors import GraphError, GraphProblems
 from nodegraph.expansion import GIVEN, Expansion, Wire
+from nodegraph.loops import DONE
 from nodegraph.messages import Failed, Finished, Frame, Progress, Saved, Shown, Started, Warned
 from nodegraph.node import Lazy
 from nodegraph.plan import plan_expansion
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 Arrived = tuple[Given, Any]
 """What arrived at an input, as a plan sees it, and the value itself."""
-Result = tuple[Any, bool]
-"""A result, and whether it is a list of such things."""
 
 
 class Unfolded(Exception):
@@ -83,13 +82,17 @@ def looped(execution: Execution, step: Step, arguments: Mapping[str, Any], wante
         for name in step.sources.keys() - {REPEAT}:
             if name in step.mapped:
                 values = arguments[name]
-                given |= {f"{name}#{k}": _given(execution, step, name, values[k if len(values) > 1 else 0], k) for k in items}
+                given |= {loop.place(name, k): _given(execution, step, name, values[k if len(values) > 1 else 0], k) for k in items}
             else:
                 given[name] = _given(execution, step, name, arguments[name], None)
         before = len(inside.failed)
-        expansion = loop.expansion(items, passes, wanted)
         try:
-            found = _unfold(execution, step, expansion, given, inside, range(items.start * passes, items.stop * passes))
+            if loop.ends_early:
+                found = _until_done(execution, step, items, passes, wanted, given, inside)
+            else:
+                expansion = loop.expansion(items, range(passes), wanted)
+                told = range(items.start * passes, items.stop * passes)
+                found = _gathered(_unfold(execution, step, expansion, given, inside, told), expansion)
         except GraphProblems as error:
             if len(items) > 1:  # find the items that cannot be, and do the others
                 waiting[:0] = [range(k, k + 1) for k in items]
@@ -101,11 +104,35 @@ def looped(execution: Execution, step: Step, arguments: Mapping[str, Any], wante
         except Unfolded:
             broken |= {int(path.partition(".")[0]) for path in inside.failed[before:]}
             continue
-        for name, value in _gathered(found, expansion).items():
+        for name, value in found.items():
             made[name] = made[name] + value if loop.is_list(name) else value
     if broken:
         execution.tell(Failed(execution.run.job, step.node_id, _how_broken(title, len(broken), count), "", "inside"))
         raise Unfolded
+    return made
+
+
+def _until_done(
+    execution: Execution, step: Step, items: range, passes: int, wanted: Set[str], given: Mapping[str, list[Arrived]], inside: Inside
+) -> dict[str, Any]:
+    """The passes of one item, one after the other, until one says that it was the last."""
+    loop, item = step.loop, items.start
+    assert loop is not None
+    fed_back, now, again = loop.fed_back, dict(given), frozenset[str]()
+    made: dict[str, Any] = {name: [] for name in wanted}
+    for number in range(passes):
+        expansion = loop.expansion(items, [number], wanted | fed_back | {DONE}, again)
+        told = range(item * passes + number, item * passes + number + 1)
+        found = _unfold(execution, step, expansion, now, inside, told)
+        results = _gathered(found, expansion)
+        for name in wanted:
+            made[name] = made[name] + results[name] if loop.is_list(name) and name not in fed_back else results[name]
+        if all(results[DONE]):
+            break
+        for name in fed_back:
+            (one, value), kind = found[f"{name}#0" if loop.is_list(name) else name], step.spec.by_name[name]
+            now[loop.place(name, item)] = [_plain(kind.type, value)] if kind.type in VALUE_NAMES else [(one, value)]
+        again = fed_back
     return made
 
 
@@ -117,8 +144,8 @@ def _how_broken(title: str, broken: int, count: int) -> str:
 
 def _unfold(
     execution: Execution, step: Step, expansion: Expansion[Any], given: Mapping[str, list[Arrived]], inside: Inside, passes: range
-) -> dict[str, Result]:
-    """Run an expansion; its results by the name of their end.
+) -> dict[str, Arrived]:
+    """Run an expansion; its results by the name of their end, as what comes after it may take them.
 
     Raises:
         GraphProblems: It cannot be run as it is.
@@ -143,20 +170,20 @@ def _unfold(
         execution.join(within)
     if within.failed:
         raise Unfolded
-    return {name: (within.results[end.step][end.output], end.output in steps[end.step].many) for name, end in ends.items()}  # type: ignore[index]
+    return {name: (steps[end.step].gives(end.output), within.results[end.step][end.output]) for name, end in ends.items()}  # type: ignore[index]
 
 
-def _gathered(found: Mapping[str, Result], expansion: Expansion[Any]) -> dict[str, Any]:
+def _gathered(found: Mapping[str, Arrived], expansion: Expansion[Any]) -> dict[str, Any]:
     """Results by output; where several wires make a list, those that bring a list add all its items."""
     made: dict[str, Any] = {}
     for name, end in expansion.outputs.items():
         if isinstance(end, Wire):
-            made[name] = found.get(name, (None, False))[0]
+            made[name] = found[name][1] if name in found else None
             continue
         made[name] = []
         for k in range(len(end)):
-            value, many = found.get(f"{name}#{k}", (None, False))
-            made[name] += value if many else [value]
+            one, value = found.get(f"{name}#{k}", (None, None))
+            made[name] += value if one is not None and one.many else [value]
     return made
 
 
@@ -166,19 +193,21 @@ def _given(execution: Execution, step: Step, name: str, value: Any, item: int | 
     source = step.sources.get(name)
     if kind.type in VALUE_NAMES and not kind.many:
         value = value() if isinstance(value, Lazy) else value
-        value = value.value if isinstance(value, Enum) else value.as_posix() if isinstance(value, Path) else value
-        return [] if value is None else [(Given(kind.type, f"value:{value!r}", "value", value=value), value)]
+        value = value.value if isinstance(value, Enum) else value
+        return [] if value is None else [_plain(kind.type, value)]
     made: list[Arrived] = []
     for place, output in each_of(source) if source is not None else ():
-        before = execution.steps[place]
-        out = before.spec.outputs_by_name[output]
-        offered = before.types.get(out.variable, out.type)
-        found = execution.results[place][output]  # type: ignore[index]
+        one = execution.steps[place].gives(output)
         if item is None:
-            made.append((Given(offered, before.key, output, output in before.many, before.family), found))
+            made.append((one, execution.results[place][output]))  # type: ignore[index]
         else:
-            made.append((Given(offered, before.key, f"{output}#{item}", False, before.family), value))
+            made.append((one._replace(output=f"{output}#{item}", many=False), value))
     return made
+
+
+def _plain(kind: str, value: Any) -> Arrived:
+    value = value.as_posix() if isinstance(value, Path) else value
+    return Given(kind, f"value:{value!r}", "value", value=value), value
 
 
 class Inside:

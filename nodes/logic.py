@@ -364,6 +364,22 @@ def number_of_the_pass(number: Annotated[int, PassNumber(), Range(0, 1_000_000),
     return number
 
 
+class Ending(NamedTuple):
+    done: bool
+
+
+@node("logic/done", title="Done when", keywords=("while", "until", "break", "loop", "stop", "condition", "end", "repeat"))
+def done_when(condition: bool = False) -> Ending:
+    """End a subgraph that repeats as soon as something is so. Put it inside, and show its 'done' on the subgraph.
+
+    After the pass in which 'done' is on there is no other. 'Repeat' then says how many there are at most.
+
+    Args:
+        condition: What ends it, for example a comparison.
+    """
+    return Ending(condition)
+
+
 # -- looking
 
 

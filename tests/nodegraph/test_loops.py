@@ -106,6 +106,25 @@ def names(names: str) -> list[str]:
     return names.split()
 
 
+class Verdict(NamedTuple):
+    done: bool
+
+
+@node("loop/at-least")
+def at_least(a: int, least: int = 0) -> Verdict:
+    return Verdict(a >= least)
+
+
+@node("loop/long-enough")
+def long_enough(text: str, least: int = 4) -> Verdict:
+    return Verdict(len(text) >= least)
+
+
+@node("loop/label")
+def label(name: int) -> str:
+    return str(name)
+
+
 @node("loop/add-often")
 def add_often(a: int, times: int = 3, ctx: Context = HEADLESS) -> Expansion[int]:
     inside: Expansion[int] = Expansion()
@@ -158,7 +177,7 @@ def wrong(how: str) -> Expansion[int]:
 
 FUNCTIONS = [
     number, add, numbers, total, pass_number, make_thing, longer, name_of, write, read, files, names, add_often, sums, for_ever, lengthen,
-    either, too_much, wrong,
+    either, too_much, wrong, at_least, long_enough, label,
 ]  # fmt: skip
 
 
@@ -443,6 +462,58 @@ def test_a_muted_or_bypassed_loop_does_what_other_nodes_do_then(registry, cache)
 
 def test_running_a_node_inside_a_loop_runs_the_loop(registry, cache):
     assert run(counter(repeat=5), registry, cache, "c/add")[0] == 25
+
+
+# -- loops that end by a condition
+
+UNTIL = box(
+    make("add.value -> more.a", "add.value -> enough.a", "more.value -> name.name", add="add", more=("add", {"b": 100}), enough="at-least", name="label"),
+    "a=add.a b=add.b least=enough.least",
+    "a=add.value done=enough.done names=name.value",
+)  # fmt: skip
+
+
+def until(least, **values):
+    return counter(**{"repeat": 50, "least": least, **values}).with_subgraph("counter", UNTIL)
+
+
+def test_an_output_called_done_ends_the_loop_after_its_pass(registry, cache):
+    values = run(until(23), registry, cache)[2].values["c"]
+    assert values == {"a": 23, "done": [False, False, True], "names": ["121", "122", "123"]}
+    assert CALLS == ["20+1", "21+100", "21+1", "22+100", "22+1", "23+100"]
+
+
+def test_a_loop_that_is_never_done_ends_after_its_last_pass(registry, cache):
+    assert run(until(10_000, repeat=4), registry, cache)[0] == 24
+    assert run(until(0), registry, cache)[0] == 21
+
+
+def test_a_loop_that_was_stopped_goes_on_where_it_stopped_and_one_pass_more_runs_only_that(registry, cache):
+    assert run(until(30), registry, cache, is_stopped=lambda: len(CALLS) >= 8)[2].state == "cancelled"
+    assert run(until(30), registry, cache)[0] == 30 and len(CALLS) == 20
+    CALLS.clear()
+    assert run(until(31), registry, cache)[0] == 31 and CALLS == ["30+1", "31+100"]
+    run(until(31), registry, cache)
+    assert len(CALLS) == 2
+
+
+def test_things_that_are_no_plain_values_go_round_until_done_too(registry, cache):
+    inner = make("longer.thing -> n.thing", "n.value -> enough.text", longer="longer", n="name", enough="long-enough")
+    graph = make("t.thing -> c.thing", t="make", c=("subgraph/c", {"repeat": 9})).with_subgraph(
+        "c", box(inner, "thing=longer.thing", "thing=longer.thing done=enough.done")
+    )
+    assert run(graph, registry, cache)[0].name == "xyyy"
+
+
+def test_each_item_of_a_list_has_its_own_end(registry, cache):
+    graph = make("l.value -> c.a", l=("numbers", {"count": 3}), c=("subgraph/counter", {"repeat": 50, "least": 12, "b": 10}))
+    values = run(graph.with_subgraph("counter", UNTIL), registry, cache)[2].values["c"]
+    assert values == {"a": [20, 21, 22], "done": [True] * 3, "names": ["120", "121", "122"]}
+
+
+def test_a_pass_that_fails_ends_a_loop_with_a_condition_too(registry, cache):
+    _, events, outcome = run(until(99).with_value("n", "value", 11), registry, cache)
+    assert outcome.state == "failed" and [event.node for event in of(events, Failed)] == ["c/more", "c"]
 
 
 # -- lists, item by item

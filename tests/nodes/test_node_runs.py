@@ -171,6 +171,26 @@ def test_a_subgraph_that_repeats_works_on_what_its_last_pass_made_and_gathers_al
     assert outcome.values["size"]["width"] == [24, 32, 40] and outcome.values["size"]["height"] == [16, 17, 19]
 
 
+def test_a_subgraph_repeats_until_its_picture_is_large_enough(workshop):
+    inside = graph(
+        {
+            "larger": ("image/scale", {"factor": 2.0}),
+            "size": ("image/size", {}),
+            "compare": ("logic/compare", {"b": 100.0, "how": "a ≥ b"}),
+            "enough": ("logic/done", {}),
+        },
+        "larger.image > size.image",
+        "size.width > compare.a",
+        "compare.value > enough.condition",
+    )
+    ends = (SubgraphOutput("image", "larger", "image"), SubgraphOutput("done", "enough", "done"))
+    made = graph(
+        {"plain": ("image/empty", {"width": 16, "height": 16}), "loop": ("subgraph/grow", {"repeat": 20})}, "plain.image > loop.image"
+    ).with_subgraph("grow", Subgraph(inside, (SubgraphInput("image", (("larger", "image"),)),), ends))
+    values = workshop.run(made, "loop").values["loop"]
+    assert values["image"].pixels.shape[-1] == 128 and values["done"] == [False, False, True]
+
+
 def test_a_folder_is_worked_through_one_by_one_and_a_broken_file_leaves_the_others_alone(workshop):
     photos = workshop.folders.input / "photos"
     photos.mkdir()
