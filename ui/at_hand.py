@@ -46,14 +46,14 @@ def offers_for(problems: Iterable[Problem], graph: Graph, specs: Mapping[str, No
 def _place(problem: Problem, graph: Graph, specs: Mapping[str, NodeSpec]) -> tuple[Node, Input] | None:
     """The input that takes the file: the one named, or that of the node whose model came by the link named."""
     node = graph.nodes.get(problem.node_id or "")
-    if node is None or problem.kind not in KINDS or problem.input is None:
+    if node is None or problem.kind not in KINDS:
         return None
-    if problem.kind == "family":
+    if problem.kind == "family" and problem.input is not None:
         link = graph.link_at(node.id, problem.input)
         node = graph.nodes.get(link.source) if link is not None else None
     spec = specs.get(node.type) if node is not None else None
     items = [item for item in spec.inputs if item.file is not None] if spec is not None else []
-    if problem.kind == "missing-file":
+    if problem.kind == "missing-file" and problem.input is not None:
         items = [item for item in items if item.name == problem.input]
     return (node, items[0]) if node is not None and len(items) == 1 else None
 
@@ -65,13 +65,12 @@ def _names(node: Node, item: Input, graph: Graph, insight: Insight, is_other_fam
     likeness = {name: SequenceMatcher(None, _stem(name), _stem(now)).ratio() for name in insight.context.files(marker) if name != now}
     ordered = sorted(likeness, key=lambda name: (-likeness[name], name.lower()))[:MOST_LOOKED_AT]
     families = {found for other in graph.nodes.values() if other.id != node.id and (found := insight.family(other)) is not None}
+    told = {name: insight.context.family_of(marker, name) for name in ordered}
+    unknown = [name for name in ordered if told[name] is None]  # it may be no model at all
     if len(families) == 1:
-        wanted = families.pop()
-        told = {name: insight.context.family_of(marker, name) for name in ordered}
-        fitting = [name for name in ordered if told[name] == wanted]
-        unknown = [name for name in ordered if told[name] is None]
+        fitting = [name for name in ordered if told[name] in families]
         return tuple(fitting if is_other_family else fitting + unknown)
-    return () if is_other_family else tuple(ordered)
+    return () if is_other_family else tuple([name for name in ordered if told[name] is not None] + unknown)
 
 
 def _stem(name: str) -> str:

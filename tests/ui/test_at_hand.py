@@ -39,12 +39,13 @@ def offers(registry, document):
 
 
 def test_a_missing_checkpoint_is_answered_with_those_that_are_there_the_likest_first(qapp, registry, tmp_path):
+    """What does not say which family it is of may be no model at all, and comes last."""
     for name in ("other", "juniper-v5"):
         safetensors(tmp_path / "models" / "checkpoints" / f"{name}.safetensors", "x")
     document = document_of(registry, model=Node("", "loaders/checkpoint", {"file": "juniper-xl-v4.safetensors"}))
     ((problem, offer),) = offers(registry, document)
     assert problem.kind == "missing-file" and (offer.node, offer.input) == ("model", "file")
-    assert offer.names[0] == "juniper-v5.safetensors" and set(offer.names) >= {"other.safetensors", "starter"}
+    assert offer.names == ("starter", "juniper-v5.safetensors", "other.safetensors")
 
 
 def test_only_files_of_the_family_of_the_graph_are_offered_and_those_that_do_not_tell(qapp, registry, tmp_path):
@@ -70,9 +71,15 @@ def test_a_press_puts_the_best_file_in_and_one_undo_takes_it_out(qapp, registry,
     document = document_of(registry, model=Node("", "loaders/checkpoint", {"file": "juniper-xl-v4.safetensors"}))
     ((problem, offer),) = offers(registry, document)
     best, others = repairs(problem, document, offer)
-    assert best.words == "Use ‘juniper-v5’" and [words for words, _ in others.choices] == list(offer.names[1:])
+    assert best.words == "Use ‘starter’" and [words for words, _ in others.choices] == ["juniper-v5.safetensors"]
     best.act()
-    assert document.root.nodes["model"].values["file"] == "juniper-v5.safetensors"
-    assert not [p for p in check(document.root, registry) if p.kind == "missing-file"]
+    assert document.root.nodes["model"].values["file"] == "starter" and not check(document.root, registry)
     document.undo()
     assert document.root.nodes["model"].values["file"] == "juniper-xl-v4.safetensors"
+
+
+def test_a_file_that_is_no_model_is_answered_with_one_that_is(qapp, registry, tmp_path):
+    safetensors(tmp_path / "models" / "checkpoints" / "notes.safetensors", "x")
+    document = document_of(registry, model=Node("", "loaders/checkpoint", {"file": "notes.safetensors"}))
+    ((_, offer),) = offers(registry, document)
+    assert offer.names == ("starter",)
