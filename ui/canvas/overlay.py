@@ -94,6 +94,7 @@ class OverlayLayer:
             painter.drawPath(path)
             painter.setPen(QPen(theme.color(tone), theme.size["link_hover"], Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
             painter.drawPath(path)
+            draw_port(painter, theme, link.kind, *place, 12, True)  # the link begins behind its port
         if link.snapped is not None:
             patch("fit", theme.name, scale, tone).paint(painter, QRectF(end[0] - 8, end[1] - 8, 16, 16))
             draw_port(painter, theme, link.kind, *end, 14, True)
