@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated, NamedTuple, TypeVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nodegraph.cache import Cache, DiskTier
 from nodegraph.errors import GraphError, GraphProblems
@@ -58,6 +60,11 @@ def numbers(count: int = 3) -> list[int]:
 @node("loop/sum")
 def total(numbers: list[int]) -> int:
     return sum(numbers)
+
+
+@node("loop/listed")
+def listed(numbers: list[int]) -> list[int]:
+    return numbers
 
 
 @node("loop/pass")
@@ -177,7 +184,7 @@ def wrong(how: str) -> Expansion[int]:
 
 FUNCTIONS = [
     number, add, numbers, total, pass_number, make_thing, longer, name_of, write, read, files, names, add_often, sums, for_ever, lengthen,
-    either, too_much, wrong, at_least, long_enough, label,
+    either, too_much, wrong, at_least, long_enough, label, listed,
 ]  # fmt: skip
 
 
@@ -462,6 +469,40 @@ def test_a_muted_or_bypassed_loop_does_what_other_nodes_do_then(registry, cache)
 
 def test_running_a_node_inside_a_loop_runs_the_loop(registry, cache):
     assert run(counter(repeat=5), registry, cache, "c/add")[0] == 25
+
+
+@st.composite
+def bodies(draw):
+    """A graph of sums between its input 'a' and its output 'a'; some of it does not hang on the input."""
+    graph = Graph()
+    count = draw(st.integers(1, 6))
+    for i in range(count):
+        graph = graph.with_node(Node(f"n{i}", "loop/add", {"a": 100 * i + 50, "b": draw(st.integers(0, 9))}))
+        for input in draw(st.sets(st.sampled_from("ab"))) if i else ():
+            graph = graph.with_link(Link(f"n{draw(st.integers(0, i - 1))}", "value", f"n{i}", input))
+    free = [f"{name}.{input}" for name in graph.nodes for input in "ab" if graph.link_at(name, input) is None]
+    ends = draw(st.lists(st.sampled_from(free), min_size=1, unique=True))
+    inputs = (SubgraphInput("a", tuple(tuple(end.split(".")) for end in ends)),)
+    return Subgraph(graph, inputs, (SubgraphOutput("a", f"n{draw(st.integers(0, count - 1))}", "value"), SubgraphOutput("all", f"n{count - 1}", "value")))
+
+
+@settings(max_examples=60, deadline=None)
+@given(body=bodies(), times=st.integers(2, 5), is_cached=st.booleans(), until=st.booleans())
+def test_a_repeated_subgraph_gives_what_as_many_instances_one_after_the_other_give(registry, body, times, is_cached, until):
+    by_hand = counter().without("c").with_subgraph("counter", body)
+    for i in range(times):
+        by_hand = by_hand.with_node(Node(f"c{i}", "subgraph/counter"))
+        by_hand = by_hand.with_link(Link("n", "value", "c0", "a") if i == 0 else Link(f"c{i - 1}", "a", f"c{i}", "a"))
+    by_hand = by_hand.with_node(Node("all", "loop/listed")).with_node(Node("last", "loop/listed"))
+    for i in range(times):
+        by_hand = by_hand.with_link(Link(f"c{i}", "all", "all", "numbers"), many=True)
+    by_hand = by_hand.with_link(Link(f"c{times - 1}", "a", "last", "numbers"))
+    expected = run(by_hand, registry, None, "all", "last")[2].values
+    if until:  # one pass after the other, as it can be told only then whether another is wanted
+        inner = body.graph.with_node(Node("never", "loop/at-least", {"a": 0, "least": 1}))
+        body = Subgraph(inner, body.inputs, (*body.outputs, SubgraphOutput("done", "never", "done")))
+    values = run(counter(repeat=times).with_subgraph("counter", body), registry, Cache(1 << 20) if is_cached else None)[2].values["c"]
+    assert (values["a"], values["all"]) == (expected["last"]["value"][0], expected["all"]["value"])
 
 
 # -- loops that end by a condition
