@@ -77,8 +77,10 @@ def make_window(folders: Folders, settings: Any) -> MainWindow:
 
 
 def start(window: MainWindow, paths: Sequence[Path]) -> None:
-    """After the first paint: find the nodes, open the files, offer what a crash left."""
+    """After the first paint: find the nodes, open the files, offer what a crash left. The very first start opens the starter template."""
     from PySide6.QtCore import QEvent, QObject, QTimer
+
+    from ui.templates import EXAMPLES
 
     def after_paint() -> None:
         desk = window.desk
@@ -88,7 +90,9 @@ def start(window: MainWindow, paths: Sequence[Path]) -> None:
         desk.studio.offer_recovery()
         desk.running.offer_queue()
         window.status.start()
-        if not paths and not window.settings.get("show_welcome"):
+        if not paths and window.settings.is_new:
+            desk.studio.open_template(EXAMPLES / "text_to_image.graph", "Text to image")
+        elif not paths and not window.settings.get("show_welcome"):
             desk.new()
 
     class FirstPaint(QObject):

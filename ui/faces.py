@@ -10,7 +10,7 @@ from PySide6.QtCore import QSize
 from PySide6.QtGui import QImage
 
 from ui.threads import background
-from ui.thumbnails import cropped, read_picture
+from ui.thumbnails import cropped, picture_beside, read_picture
 
 SIDE: Final = 176
 MOST: Final = 200
@@ -46,11 +46,7 @@ class Faces:
 
     def read(self, path: Path) -> QImage | None:
         """For any thread: the picture kept for a file, or one that lies beside it under its name."""
-        beside = (path.with_suffix(suffix) for suffix in (".png", ".webp", ".jpg"))
-        for place in (self.place(path), *beside):
-            if place.is_file():
-                try:
-                    return read_picture(place, 512)
-                except OSError:
-                    continue
-        return None
+        try:
+            return read_picture(self.place(path), 512)
+        except OSError:
+            return picture_beside(path)

@@ -18,6 +18,16 @@ def sinks_of(graph: Graph, specs: Mapping[str, NodeSpec]) -> tuple[str, ...]:
     return tuple(name for name in graph.nodes if name not in feeding)
 
 
+def picture_sinks(graph: Graph, specs: Mapping[str, NodeSpec]) -> list[str]:
+    """Where pictures come out: nodes run for their effect that take an image."""
+    found = []
+    for name, node in graph.nodes.items():
+        spec = specs.get(node.type)
+        if spec is not None and spec.sink and any(item.type == "Image" for item in spec.inputs):
+            found.append(name)
+    return found
+
+
 def order_of(graph: Graph, targets: tuple[str, ...], specs: Mapping[str, NodeSpec]) -> list[str]:
     """Paths of what a run will look at, upstream first."""
     flat, _ = laid_open(graph)

@@ -223,14 +223,15 @@ class Runs(QObject):
         self._states.pop(document, None)
 
     def shutdown(self) -> None:
-        """End the worker."""
+        """End the worker; a second time does nothing."""
         self._courier.close()
         self._memory_timer.stop()
         if self._runner is not None:
             self._runner.close()
             self._runner = None
-        if self.keeper is not None:
-            self.keeper.close()
+        keeper, self.keeper = self.keeper, None
+        if keeper is not None:
+            keeper.close()
 
     def time_waiting(self) -> float | None:
         """About how many seconds what waits will take; None while nobody knows."""

@@ -51,6 +51,8 @@ class Settings(QObject):
         """With no path nothing is read or written (tests, pictures)."""
         super().__init__(parent)
         self.path = path
+        self.is_new = path is not None and not path.exists()
+        """The first start of the program here."""
         self._values: dict[str, Any] = {}
         self._touched: set[str] = set()
         self._timer = QTimer(self)

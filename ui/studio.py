@@ -7,19 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QImage
 
 from nodegraph.errors import GraphError
 from nodegraph.folders import IMAGE_SUFFIXES, Folders
 from nodegraph.graph import Graph
 from nodegraph.graphfile import NewerFormat
 from ui import files
+from ui.canvas.model import RunState
 from ui.dialogs import GRAPHS, Questions
 from ui.document import Document
+from ui.forecast import picture_sinks
 from ui.label import shown_name
 from ui.notices import Notice
 from ui.recovery import Found, Recovery, discard
 from ui.settings import Settings
 from ui.threads import background
+from ui.thumbnails import picture_beside
 
 if TYPE_CHECKING:
     from nodegraph.registry import Registry
@@ -107,9 +111,13 @@ class Studio(QObject):
         if replaced is not None:
             self._remove(replaced)
 
-    def _bring_and_show(self, graph: Graph, path: Path | None, title: str, seen: object = None, then: Callable[[Document], None] | None = None) -> None:
-        """As `add`, in two turns of the event loop: the canvas of a large graph is work enough for one."""
+    def _bring_and_show(
+        self, graph: Graph, path: Path | None, title: str, seen: object = None, then: Callable[[Document], None] | None = None, picture: QImage | None = None
+    ) -> None:
+        """As `add`, in two turns of the event loop: the canvas of a large graph is work enough for one. `picture` is shown where it comes out."""
         document = self._bring(graph, path, title, seen)
+        if picture is not None:
+            document.set_states({name: RunState(preview=picture) for name in picture_sinks(graph, document.specs)})
 
         def shown() -> None:
             if document in self.documents:
@@ -201,17 +209,20 @@ class Studio(QObject):
         background().run(lambda: files.read(backup, self.registry), shown, lambda error: self.notice.emit(Notice(str(error), "error")))
 
     def open_template(self, path: Path, title: str) -> None:
-        """A copy of a shipped example, in a tab of its own that no file belongs to."""
+        """A copy of a shipped example, in a tab of its own that no file belongs to, with the picture that it made."""
 
-        def shown(opened: files.Opened) -> None:
-            self._bring_and_show(opened.graph, None, title)
+        def read() -> tuple[files.Opened, QImage | None]:
+            return files.read(path, self.registry), picture_beside(path)
+
+        def shown(found: tuple[files.Opened, QImage | None]) -> None:
+            self._bring_and_show(found[0].graph, None, title, picture=found[1])
 
         def failed(error: Exception) -> None:
             self.opening.emit(False)
             self.notice.emit(Notice(str(error), "error"))
 
         self.opening.emit(True)
-        self.when_ready(lambda: background().run(lambda: files.read(path, self.registry), shown, failed) and None)
+        self.when_ready(lambda: background().run(read, shown, failed) and None)
 
     # -- saving
 

@@ -49,6 +49,17 @@ def read_picture(path: Path, most: int = 0) -> QImage:
     return image
 
 
+def picture_beside(path: Path, most: int = 512) -> QImage | None:
+    """The picture of the same name beside a file, if there is one. May be called in any thread."""
+    for suffix in (".webp", ".png", ".jpg"):
+        if (place := path.with_suffix(suffix)).is_file():
+            try:
+                return read_picture(place, most)
+            except OSError:
+                continue
+    return None
+
+
 def thumbnail(path: Path, side: int) -> QImage:
     """The middle of a picture as a square of twice `side` px, for sharp screens; 0 gives it whole.
 

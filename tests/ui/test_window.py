@@ -63,6 +63,22 @@ def test_the_first_page_gives_way_to_the_first_graph_and_comes_back_after_the_la
     assert window.stack.currentWidget() is window.welcome and not window.rail.isVisible()
 
 
+def test_the_very_first_start_shows_a_graph_that_runs_with_the_picture_it_made(qtbot, look, tmp_path):
+    from ui.app import start
+
+    folders = tiny.folders_in(tmp_path)
+    made = MainWindow(Settings(folders.settings), folders, tiny.start_runner(folders), Answers())
+    qtbot.addWidget(made, before_close_func=lambda w: (background().drain(), w.desk.runs.shutdown()))
+    made.show()
+    start(made, [])
+    qtbot.waitUntil(lambda: made.desk.document is not None, timeout=15_000)
+    document = made.desk.document
+    assert document.title == "Text to image" and not document.is_dirty and document.path is None
+    (shown,) = [state for state in document.states.values() if state.preview is not None]
+    assert made.desk.viewer.view.image.cacheKey() == shown.preview.cacheKey()
+    assert not Settings(None).is_new
+
+
 def test_tabs_show_the_names_and_a_dot_for_unsaved_work(window):
     window.desk.studio.add(graph(), title="fox")
     window.desk.studio.add(graph(), title="owl")
