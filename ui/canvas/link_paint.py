@@ -214,9 +214,19 @@ class LinkPaint:
         name = self._scene.title(wire.link.source)
         color = theme.color("port." + wire.kind, 0.9 if wire.link == self._layer.hovered else 0.6)
         room = text_width(name, "caption", 500) + 14
+        gap = abs(wire.line.dx())
+        is_tight = gap < STUB + room + 10  # a name would lie under the other node
+        stub = min(STUB, gap / 3) if is_tight else STUB
         for point, way in ((wire.line.p1(), 1), (wire.line.p2(), -1)):
+            end = QPointF(point.x() + way * stub, point.y())
             painter.setPen(_pen(color.rgba(), 2, False))
-            painter.drawLine(point, QPointF(point.x() + way * STUB, point.y()))
+            painter.drawLine(point, end)
+            if is_tight:
+                chosen = wire.link in self._layer.selected
+                painter.setPen(_pen(theme.color("accent.base").rgba(), 2, False) if chosen else Qt.PenStyle.NoPen)
+                painter.setBrush(color)
+                painter.drawEllipse(end, 3.5, 3.5)
+                continue
             left = point.x() + STUB if way > 0 else point.x() - STUB - room
             box = QRectF(left, point.y() - 8, room, 16)
             draw_box(

@@ -112,6 +112,7 @@ class OverlayLayer:
         """Ports that do not fit dim to 28 %; so do nodes without any port that fits."""
         theme = self._scene.theme
         veil = theme.color("surface.canvas", 1 - theme.opacity["dim_unfit"])
+        over_node = theme.color("surface.node", 1 - theme.opacity["dim_unfit"])
         spared = {ref.node for ref in link.fitting} | {ref.node for ref in link.starts}
         for item in self._scene.places.seen_nodes():
             if item.node.id not in spared:
@@ -120,8 +121,10 @@ class OverlayLayer:
             place = self._scene.port_place(ref)
             if place is not None and ref.node in spared and self._scene.is_drawn(ref):
                 painter.setPen(Qt.PenStyle.NoPen)
-                painter.setBrush(veil)
-                painter.drawEllipse(QPointF(*place), 9, 9)
+                disc = QRectF(place[0] - 9, place[1] - 9, 18, 18)
+                for tone, inside in ((veil, False), (over_node, True)):  # half of a port lies on its node
+                    painter.setBrush(tone)
+                    painter.drawPie(disc, 16 * (270 if inside == (ref.side == "in") else 90), 16 * 180)
 
     def _paint_reason(self, painter: QPainter, reason: str, at: tuple[float, float], zoom: float) -> None:
         theme = self._scene.theme
