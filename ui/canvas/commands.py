@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtCore import QPointF
 
-from nodegraph.graph import Graph, Group, Link, Mode, Rect
+from nodegraph.graph import Graph, Link, Mode, Rect
 from nodegraph.subgraphs import gathered, scattered
-from ui.canvas import clipboard, edits, inside
+from ui.canvas import arranging, clipboard, edits, inside
 from ui.canvas.anatomy import shows_advanced
-from ui.canvas.arrange import FRAME, FRAME_TOP, Edge, Moves, aligned, arranged, distributed
+from ui.canvas.arrange import Edge, aligned, distributed
 from ui.canvas.values import in_words
 
 if TYPE_CHECKING:
     from ui.canvas.view import GraphView
 
+EDGES: dict[str, Edge] = {"left": "left", "right": "right", "top": "top", "bottom": "bottom", "center": "center", "middle": "middle"}
 MODES: dict[str, tuple[str, Mode]] = {"mute": ("Mute", "muted"), "bypass": ("Bypass", "bypassed")}
 
 
@@ -32,7 +32,7 @@ class Commands:
     def trigger(self, action: str) -> bool:
         name = action.removeprefix("canvas.")
         if name.startswith("align_"):
-            return self._align(name.removeprefix("align_"))
+            return self._align(EDGES[name.removeprefix("align_")])
         if name.startswith("nudge_"):
             return self._nudge(name.removeprefix("nudge_"))
         if name in MODES:
@@ -383,63 +383,17 @@ class Commands:
 
     # -- arrange
 
-    def _apply(self, label: str, moves: Moves) -> bool:
-        boxes = self.boxes(moves.keys())
-        if not moves:
-            return False
-        pinned = {n for n in moves if n in self.graph.nodes and self.graph.nodes[n].pinned}
-
-        def change(graph: Graph) -> Graph:
-            for name, (x, y) in moves.items():
-                if name not in pinned:
-                    x, y = (edits.snapped(x, 8), edits.snapped(y, 8)) if self.view.snap else (x, y)
-                    dx, dy = x - boxes[name][0], y - boxes[name][1]
-                    if dx or dy:
-                        graph = graph.moved([name], dx, dy)
-            return graph
-
-        return self.view.edit(label, change)
-
-    def _align(self, edge: str) -> bool:
-        kinds: dict[str, Edge] = {
-            "left": "left",
-            "right": "right",
-            "top": "top",
-            "bottom": "bottom",
-            "center": "center",
-            "middle": "middle",
-        }
-        return self._apply("Align", aligned(self.boxes(self.chosen), kinds[edge]))
+    def _align(self, edge: Edge) -> bool:
+        return arranging.put(self, "Align", aligned(self.boxes(self.chosen), edge))
 
     def do_distribute_h(self) -> bool:
-        return self._apply("Distribute", distributed(self.boxes(self.chosen), horizontal=True))
+        return arranging.put(self, "Distribute", distributed(self.boxes(self.chosen), horizontal=True))
 
     def do_distribute_v(self) -> bool:
-        return self._apply("Distribute", distributed(self.boxes(self.chosen), horizontal=False))
+        return arranging.put(self, "Distribute", distributed(self.boxes(self.chosen), horizontal=False))
 
     def do_layout(self) -> bool:
-        """Lay out the selected nodes, or all; groups close around their members again."""
-        names = self.chosen_nodes()
-        boxes = self.boxes(self.graph.nodes)
-        moves = arranged(self.graph, boxes, names if len(names) > 1 else None)
-        if not moves:
-            return False
-        sizes = {name: (boxes[name][2], boxes[name][3]) for name in boxes}
-        pinned = {n for n in moves if self.graph.nodes[n].pinned}
-
-        def change(graph: Graph) -> Graph:
-            for name, (x, y) in moves.items():
-                if name not in pinned:
-                    graph = graph.moved([name], x - boxes[name][0], y - boxes[name][1])
-            for group in list(graph.groups.values()):
-                if group.members & moves.keys():
-                    graph = graph.with_group(_around(graph, group, sizes))
-            return graph
-
-        done = self.view.edit("Arrange", change)
-        if done and len(names) <= 1:
-            self.view.frame_all()
-        return done
+        return arranging.lay_out(self)
 
     def _nudge(self, way: str) -> bool:
         ids = set(self.chosen) | set(self.chosen_nodes())
@@ -450,11 +404,3 @@ class Commands:
             return True
         dx, dy = {"left": (-8, 0), "right": (8, 0), "up": (0, -8), "down": (0, 8)}[way]
         return self.view.edit("Move", lambda graph: graph.moved(ids, dx, dy), merge="nudge:" + ",".join(sorted(ids)))
-
-
-def _around(graph: Graph, group: Group, sizes: dict[str, tuple[float, float]]) -> Group:
-    rects = [QRectF(*graph.nodes[n].position, *sizes[n]) for n in group.members if n in graph.nodes and n in sizes]
-    whole = QRectF()
-    for rect in rects:
-        whole = whole.united(rect)
-    return replace(group, rect=(whole.x() - FRAME, whole.y() - FRAME_TOP, whole.width() + 2 * FRAME, whole.height() + FRAME + FRAME_TOP)) if rects else group

@@ -7,7 +7,7 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QGuiApplication, QKeySequence
 from PySide6.QtTest import QTest
 
-from nodegraph.graph import Link, Node
+from nodegraph.graph import Group, Link, Node
 from tests.ui.canvas.conftest import CTRL, SHIFT, SPECS, Hand
 from ui import theme
 from ui.actions import TABLE, Keymap
@@ -186,6 +186,22 @@ def test_arranging_puts_every_node_right_of_its_sources_without_overlap(document
     names = list(rects)
     assert not any(rects[a].intersects(rects[b]) for k, a in enumerate(names) for b in names[k + 1 :])
     assert all(value % 8 == 0 for node in document.graph.nodes.values() for value in node.position)
+
+
+def test_arranging_closes_groups_around_groups(document: Document, hand: Hand, view: GraphView) -> None:
+    document.edit(
+        "",
+        lambda g: g.with_group(Group("in", "Words", (0, 0, 90, 90), frozenset({"prompt"}))).with_group(
+            Group("out", "Begin", (0, 0, 90, 90), frozenset({"in", "empty"}))
+        ),
+    )
+    document.select([])
+    hand.key(Key.Key_L)
+    groups, nodes = view.graph_scene.groups, view.graph_scene.nodes
+    assert groups["in"].rect().contains(nodes["prompt"].rect())
+    assert groups["out"].rect().contains(groups["in"].rect()) and groups["out"].rect().contains(nodes["empty"].rect())
+    others = nodes.keys() - {"prompt", "empty"}
+    assert not any(groups["out"].rect().intersects(nodes[name].rect()) for name in others)
 
 
 def test_aligning_brings_boxes_to_one_edge(document: Document, hand: Hand) -> None:
