@@ -220,6 +220,9 @@ class Port:
 
     `color` names a colour of the theme, `shape` a mark, `name` what an output of the type is called; a type that `carries_family` takes the model family of what made it
     along its links, and mixing families is refused before anything runs.
+
+    The class may say more of a value: `describe()` gives words for its links, `picture()` uint8 [height, width, 1, 3 or 4] for the node that
+    made it, `curve()` numbers that are drawn there as a line.
     """
 
     color: str = ""
