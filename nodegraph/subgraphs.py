@@ -5,6 +5,7 @@ Values that an instance sets are stored by the promoted input's name, so that ed
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -198,29 +199,32 @@ def laid_open(graph: Graph, specs: Mapping[str, NodeSpec] | None = None) -> tupl
             node_id, output = exits[node_id, output]
         return node_id, output
 
-    def ways_in(node_id: str, name: str) -> Iterable[tuple[str, str]]:
-        ends = [(node_id, name)]
+    def ways_in(node_id: str, name: str) -> Iterable[tuple[str, str, tuple[int, ...]]]:
+        """The inner inputs that an input leads to, and the places among their likes of the ports on the way, innermost first."""
+        ends: list[tuple[str, str, tuple[int, ...]]] = [(node_id, name, ())]
         while ends:
-            end = ends.pop(0)
-            if end[0] in opened:
-                ends += entrances.get(end, ())
+            node_id, name, ranks = ends.pop(0)
+            if node_id in opened:
+                ends += [(*end, (rank[node_id, name], *ranks)) for end in entrances.get((node_id, name), ())]
             else:
-                yield end
+                yield node_id, name, ranks
 
-    arriving: dict[tuple[str, str], list[tuple[int, Link]]] = {}
+    arriving: dict[tuple[str, str], list[tuple[int, tuple[int, ...], Link]]] = {}
     for links_in in incoming.values():
-        for link in sorted(links_in, key=lambda link: rank.get((link.target, link.input), 0)):
+        for link in links_in:
             source, output = way_out(link.source, link.output)
             if source not in nodes and not source.startswith(GIVEN):
                 continue  # an output that the definition no longer has
-            for target, name in ways_in(link.target, link.input):
+            for target, name, ranks in ways_in(link.target, link.input):
                 if target in nodes:
-                    arriving.setdefault((target, name), []).append((link.target.count("/"), Link(source, output, target, name)))
+                    arriving.setdefault((target, name), []).append((link.target.count("/"), ranks, Link(source, output, target, name)))
     flat: dict[str, list[Link]] = {}
     for (target, name), found in sorted(arriving.items()):
-        outermost = min(level for level, _ in found)
-        many = len(found) > 1 and specs is not None and _takes_many(nodes[target], name, graph, specs)
-        flat.setdefault(target, []).extend(dict.fromkeys(link for level, link in found if many or level == outermost))
+        if len(found) > 1:
+            found.sort(key=lambda one: one[:2])
+            if specs is None or not _takes_many(nodes[target], name, graph, specs):
+                found = [one for one in found if one[0] == found[0][0]]
+        flat.setdefault(target, []).extend(dict.fromkeys(link for _, _, link in found))
     return Graph(nodes=nodes, incoming={k: tuple(v) for k, v in flat.items()}), problems
 
 
@@ -279,20 +283,24 @@ def gathered(graph: Graph, ids: Iterable[str], name: str, specs: Mapping[str, No
         count += 1
         key = f"{name}_{count}"
     instance = graph.without(*inside).free_id(key)
-    inputs: dict[tuple[str, str], tuple[str, list[tuple[str, str]]]] = {}
+    inputs: dict[tuple[tuple[str, str], tuple[str, str] | None], tuple[str, list[tuple[str, str]]]] = {}
     outputs: dict[tuple[str, str], str] = {}
     taken_in: set[str] = set()
     taken_out: set[str] = set()
     incoming: dict[str, tuple[Link, ...]] = {}
+    entering = Counter((target, link.input) for target in inside for link in graph.incoming.get(target, ()) if link.source not in inside)
+    several = {port for port, count in entering.items() if count > 1}
     for target, links in graph.incoming.items():
         outer = []
         for link in links:
             end = (link.source, link.output)
             if target in inside:
                 if link.source not in inside:
-                    if end not in inputs:
-                        inputs[end] = (_free(link.input, taken_in), [])
-                    inputs[end][1].append((target, link.input))
+                    # of several links at one input the order counts, so each has a port of its own
+                    port = (end, (target, link.input) if (target, link.input) in several else None)
+                    if port not in inputs:
+                        inputs[port] = (_free(link.input, taken_in), [])
+                    inputs[port][1].append((target, link.input))
             elif link.source in inside:
                 if end not in outputs:
                     outputs[end] = _free(link.output, taken_out)
@@ -301,7 +309,7 @@ def gathered(graph: Graph, ids: Iterable[str], name: str, specs: Mapping[str, No
                 outer.append(link)
         if outer:
             incoming[target] = tuple(outer)
-    arriving = [Link(*end, instance, promoted) for end, (promoted, _) in inputs.items()]
+    arriving = [Link(*end, instance, promoted) for (end, _), (promoted, _) in inputs.items()]
     if arriving:
         incoming[instance] = tuple(sorted(arriving, key=lambda link: link.input))
 

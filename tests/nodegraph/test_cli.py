@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,8 @@ def broken(kind):
         return good.with_node(Node("x", "cli/none")).with_link(Link("x", "value", "save", "name"))
     if kind == "missing input":
         return Graph().with_node(Node("save", "cli/save"))
+    if kind == "loop":
+        return replace(good, incoming={**good.incoming, "number": (Link("save", "path", "number", "value"),)})
     return good.with_link(Link("number", "value", "save", "text"))  # wrong type
 
 
@@ -215,6 +218,7 @@ def broken(kind):
     [
         ("unknown node", "is of a kind that is not installed: 'cli/none'"),
         ("missing input", "'Save' needs a value for 'text'"),
+        ("loop", "feed each other in a loop. Take one of their links away."),
         ("wrong type", "'text' of 'Save' takes text. This link carries a whole number."),
     ],
 )

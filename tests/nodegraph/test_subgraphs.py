@@ -230,6 +230,19 @@ def test_gathering_keeps_the_order_of_links_at_an_input_that_takes_many(small):
         assert keys(opened, small) == keys(graph, small), chosen
 
 
+def test_one_source_that_feeds_two_of_the_gathered_nodes_keeps_its_place_where_the_order_of_links_counts(small):
+    graph = Graph().with_nodes([Node("a", "small/picture"), Node("b", "small/picture", {"seed": 1}), Node("blur", "small/blur"), Node("s", "small/stack")])
+    graph = graph.with_link(Link("a", "picture", "blur", "picture"))
+    for source in "ba":
+        graph = graph.with_link(Link(source, "picture", "s", "pictures"), many=True)
+    once, instance = gathered(graph, ["blur", "s"], "inner", small.specs)
+    twice, _ = gathered(once, [instance], "outer", small.specs)
+    for made in (once, twice):
+        flat, _ = laid_open(made, small.specs)
+        (stack,) = [links for target, links in flat.incoming.items() if target.endswith("/s")]
+        assert [link.source for link in stack] == ["b", "a"]
+
+
 def test_opening_an_instance_puts_its_values_and_links_in_place(small):
     graph = wired(
         {"p": "picture", "s": ("subgraph/soft", {"softness": 3.0}), "save": "save"}, "p.picture > s.picture", "s.picture > save.picture"
