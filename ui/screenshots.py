@@ -14,7 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ui.picture import encoded
+
 if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
     from ui.main_window import MainWindow
 
 SIZE = (1600, 1000)
@@ -92,14 +96,18 @@ class Session:
             place = QPointF(view.center().x() - 200, view.center().y() - 200)
             desk.search_node(place, PortRef(sampler, "latent", "out", "Latent"))
             self.settle()
-            desk.palette_of_nodes.grab().save(str(self.folder / "search.png"))
+            self.write("search", desk.palette_of_nodes)
             desk.palette_of_nodes.close()
         done = desk.runs.over[-1].state == "done"
         desk.runs.shutdown()
         return 0 if done else 1
 
     def keep(self, name: str) -> None:
-        self.window.grab().save(str(self.folder / f"{name}.png"))
+        self.write(name, self.window)
+
+    def write(self, name: str, widget: QWidget) -> None:
+        """As WebP, which the README shows."""
+        (self.folder / f"{name}.webp").write_bytes(encoded(widget.grab().toImage(), "WEBP"))
 
     def settle(self, rest: bool = True) -> None:
         """Until files are read and timers of the layout have fired."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QColor, QImage, QImageReader, QPainter
+from PySide6.QtCore import QRect, QSize, Qt
+from PySide6.QtGui import QColor, QImage, QImageReader, QPainter, QTransform
 
 MOST_PIXELS = 2**28
 
@@ -17,15 +17,27 @@ def cropped(image: QImage, size: QSize) -> QImage:
 
 
 def framed(image: QImage, size: QSize) -> QImage:
-    """A whole picture in a frame of another shape: before its own colours, dim and without detail, so that nothing of it is cut off."""
+    """A whole picture in a frame of another shape, so that nothing is cut off; its edges run on beside it, dim and blurred."""
     if abs(image.width() / image.height() - size.width() / size.height()) < 0.3:
         return cropped(image, size)
-    speck = cropped(image, size.scaled(12, 12, Qt.AspectRatioMode.KeepAspectRatio))
-    made = speck.scaled(size, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation).convertToFormat(QImage.Format.Format_RGB32)
-    painter = QPainter(made)
-    painter.fillRect(made.rect(), QColor(0, 0, 0, 110))
     whole = image.scaled(size, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
-    painter.drawImage((size.width() - whole.width()) // 2, (size.height() - whole.height()) // 2, whole)
+    x, y = (size.width() - whole.width()) // 2, (size.height() - whole.height()) // 2
+    made = QImage(size, QImage.Format.Format_RGB32)
+    painter = QPainter(made)
+    edge, lying = max(1, (whole.width() if x > 0 else whole.height()) // 10), x > 0
+    for number in range(2):
+        across, down = number * (whole.width() - edge), number * (whole.height() - edge)
+        strip = whole.copy(across, 0, edge, whole.height()) if lying else whole.copy(0, down, whole.width(), edge)
+        place = QRect(number * (x + whole.width()), 0, x + 1, size.height()) if lying else QRect(0, number * (y + whole.height()), size.width(), y + 1)
+        painter.drawImage(place, strip.transformed(QTransform.fromScale(-1, 1) if lying else QTransform.fromScale(1, -1)))
+    painter.drawImage(x, y, whole)
+    painter.end()
+    smooth = Qt.TransformationMode.SmoothTransformation
+    made = made.scaled(max(1, size.width() // 12), max(1, size.height() // 12), Qt.AspectRatioMode.IgnoreAspectRatio, smooth)
+    made = made.scaled(size, Qt.AspectRatioMode.IgnoreAspectRatio, smooth).convertToFormat(QImage.Format.Format_RGB32)
+    painter.begin(made)
+    painter.fillRect(made.rect(), QColor(0, 0, 0, 90))
+    painter.drawImage(x, y, whole)
     painter.end()
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QSize
 from PySide6.QtGui import QColor, QImage
 
 from nodegraph.folders import Folders
@@ -14,6 +15,7 @@ from ui.document import Document
 from ui.loaded_pictures import LoadedPictures, source_of
 from ui.mask_values import encode
 from ui.threads import background
+from ui.thumbnails import framed
 
 
 @pytest.fixture
@@ -65,3 +67,17 @@ def test_what_a_run_showed_stays(qapp, folders, specs):
 @pytest.mark.parametrize("name", ["/srv/secret.png", "\\\\server\\share\\x.png", "//server/share/x.png", "C:\\x.png", "..\\x.png", "../x.png", "a/../../x.png"])
 def test_files_outside_the_users_folders_are_not_opened_for_a_look(folders, specs, name):
     assert source_of(Node("photo", "image/load", {"file": name}), specs["image/load"], folders, folders.home) is None
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, 20), (20, 60)])
+def test_a_card_of_another_shape_shows_the_whole_picture(qapp, width, height):
+    picture = QImage(10, 10, QImage.Format.Format_RGB32)
+    picture.fill(QColor(200, 0, 0))
+    for place in range(10):
+        picture.setPixelColor(place, 0, QColor(0, 0, 255))
+        picture.setPixelColor(place, 9, QColor(0, 255, 0))
+    made = framed(picture, QSize(width, height))
+    x, y = (width - 20) // 2, (height - 20) // 2
+    assert made.size() == QSize(width, height)
+    assert made.pixelColor(x + 10, y).blue() > 200 and made.pixelColor(x + 10, y + 19).green() > 200
+    assert max(made.pixelColor(1, 1).getRgb()[:3]) < 200  # beside it, its edge runs on, dimmer

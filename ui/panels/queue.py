@@ -73,7 +73,7 @@ class JobCard(QWidget):
         painter.setFont(theme.font("value") if live else theme.font("small"))
         painter.setPen(now.color(tone))
         if live and job.eta is not None and job.eta >= 1:
-            words += f"  {seconds_words(job.eta)} left"
+            words += f"  {seconds_words(job.eta) if job.eta < 60 else f'{job.eta / 60:.0f} min'} left"  # a card is narrow
         painter.drawText(QPointF(60, 39), theme.metrics("value" if live else "small").elidedText(words, Qt.TextElideMode.ElideRight, room + (20 if live else 0)))
         if live:
             width = self.width() - 60 - 12
