@@ -129,7 +129,9 @@ class Desk(QObject):
         self.queue_dock = Dock("queue", "Queue", QSize(224, 420), self.window)
         self.pause = tool("pause", "Pause the queue: what runs is finished", 14, checkable=True)
         self.pause.toggled.connect(self.runs.set_paused)
-        self.queue_dock.add_page("queue", self.queue, "Queue", "list-ordered", (self.pause,))
+        self.empty_queue = tool("trash-2", "Empty the queue: what runs goes on", 14)
+        self.empty_queue.clicked.connect(self.runs.clear)
+        self.queue_dock.add_page("queue", self.queue, "Queue", "list-ordered", (self.empty_queue, self.pause))
         self.queue_dock.add_page("done", self.done, "Done")
         self.window.splitDockWidget(self.inspector_dock, self.queue_dock, Qt.Orientation.Horizontal)
 
@@ -399,6 +401,8 @@ class Desk(QObject):
         if name in ("snap", "grid", "minimap", "focus_links"):
             for view in self.views.values():
                 self.tabs.set_options(view)
+        elif name == "cache":
+            self.runs.renew_worker()
 
     def _fill_nodes_menu(self, menu: QMenu) -> None:
         specs = self.studio.registry.specs if self.studio.registry is not None else {}

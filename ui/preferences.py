@@ -146,7 +146,7 @@ class Preferences(QDialog):
         column.addWidget(self._check("cache_results", "Keep results, so that only what changed runs again"))
         for name, words, standard in (("memory_gb", "Results in memory", 0.0), ("disk_gb", "Results on disk", 10.0)):
             column.addWidget(_line(words, self._budget(name, standard)))
-        column.addWidget(Label("The oldest results go when there is no room. Budgets count from the next start.", "faint", wrap=True))
+        column.addWidget(Label("The oldest results go when there is no room. Budgets count from the next run on.", "faint", wrap=True))
         row = QHBoxLayout()
         free = button("Free memory")
         free.clicked.connect(lambda: self._desk.runs.free("all"))

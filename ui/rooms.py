@@ -176,12 +176,12 @@ class Rooms:
             page = ComparePanel()
             page.slot_pressed.connect(lambda letter: page.show_side(letter, Side(self.desk.viewer.view.image, "Viewer")) if not self.desk.viewer.view.image.isNull() else None)
         elif name == "browse":
-            from ui.panels.pictures import PicturesPanel
+            from ui.panels.browse import BrowseSpace
 
-            page = PicturesPanel(self.window.folders, large=True)
-            page.picture_wanted.connect(lambda image, path: self.desk.viewer.show_picture(image, Path(path).name, path))
-            page.graph_wanted.connect(lambda path: self.desk.studio.open(Path(path)))
-            page.refresh_later()
+            page = BrowseSpace(self.window.folders)
+            page.graph_wanted.connect(lambda path: (self.show_workspace("graph"), self.desk.studio.open(Path(path))))
+            page.compare_wanted.connect(lambda image, name: (self.desk.compare.show_side("B", Side(image, name)), self.show_workspace("compare")))
+            page.use_wanted.connect(lambda image: (self.show_workspace("graph"), self.desk.running.use_picture(image)))
         else:
             from ui.paint_space import PaintSpace
 
@@ -284,7 +284,7 @@ class Rooms:
             return
         self._queue_inside = narrow
         here, there = (self.desk.queue_dock, self.desk.inspector_dock) if narrow else (self.desk.inspector_dock, self.desk.queue_dock)
-        for key, widget, words, icon, tools in (("queue", self.desk.queue, "Queue", "list-ordered", (self.desk.pause,)), ("done", self.desk.done, "Done", "", ())):
+        for key, widget, words, icon, tools in (("queue", self.desk.queue, "Queue", "list-ordered", (self.desk.empty_queue, self.desk.pause)), ("done", self.desk.done, "Done", "", ())):
             if here.has_page(key):
                 here.take_page(key)
                 there.add_page(key, widget, words, icon, tools)

@@ -62,6 +62,7 @@ class Running:
             failed = self._last_failed is not None and self._last_failed.document is document
             self.window.top.show_run("The last run failed" if failed and not words else words, False, again, document is not None, bad=failed)
         self.desk.queue_dock.set_badge("queue", str(len(self.desk.runs.waiting)) if self.desk.runs.waiting else "")
+        self.desk.empty_queue.setEnabled(bool(self.desk.runs.waiting))
         if self.desk.pause.isChecked() != self.desk.runs.paused:
             self.desk.pause.setChecked(self.desk.runs.paused)
 

@@ -70,6 +70,7 @@ class Runs(QObject):
         self.current: Job | None = None
         self.over: list[Job] = []
         self.paused = False
+        self._renews = False
         self._takes = Takes()
         self.device = ""
         self.output = ""  # where pictures go; "" is the user's folder
@@ -215,6 +216,17 @@ class Runs(QObject):
             self._ask(m.Free(what))  # type: ignore[arg-type]
             self._ask(m.Report())
 
+    def renew_worker(self) -> None:
+        """The next run begins with a fresh worker: what a worker reads at its start has changed."""
+        self._renews = True
+        self._renew_if_idle()
+
+    def _renew_if_idle(self) -> None:
+        if self._renews and self.current is None and self._runner is not None:
+            background().run(self._runner.close)  # it waits until the worker is gone
+            self._runner = None
+        self._renews = self._renews and self._runner is not None
+
     def forget(self, document: Document) -> None:
         """A document was closed; its runs go on without it."""
         for job in (*self.waiting, *self.over, *([self.current] if self.current else [])):
@@ -272,6 +284,7 @@ class Runs(QObject):
         if self._runner is None:
             if isinstance(request, m.Report):
                 return
+            self.settings.flush()  # the worker reads them
             self._runner = self._start(self._tell)
             self._memory_timer.start()
         self._runner.send(request)
@@ -452,6 +465,7 @@ class Runs(QObject):
         self._takes.end(job)
         self.current = None
         self._close(job)
+        self._renew_if_idle()
         self.queue_changed.emit()
         self._next()
 

@@ -196,3 +196,19 @@ def test_a_pass_that_fails_is_told_on_the_node_inside_and_on_the_subgraph(qtbot,
     finish(qtbot, runs, job)
     assert job.state == "failed" and {problem.node_id for problem in job.problems} == {"loop/x", "loop"}
     assert [document.state(path).state for path in ("loop", "loop/x", "end")] == ["failed", "failed", "idle"]
+
+
+def test_a_changed_budget_gets_a_fresh_worker_at_the_next_run_but_stops_none(qtbot, qapp, folders, document):
+    begun = []
+    start = tiny.start_runner(folders)
+    runs = Runs(Settings(None), lambda tell: begun.append(1) or start(tell))
+    waits = runs.submit(Document(document.specs, graph("test/wait")))
+    qtbot.waitUntil(lambda: runs.current is not None and runs.current.node == "end", timeout=10_000)
+    runs.renew_worker()
+    tiny.gate.set()
+    finish(qtbot, runs, waits)
+    assert waits.state == "done" and len(begun) == 1
+    finish(qtbot, runs, runs.submit(document))
+    assert len(begun) == 2
+    background().drain()
+    runs.shutdown()

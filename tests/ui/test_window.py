@@ -226,6 +226,25 @@ def test_every_workspace_opens_and_leads_back(window, space):
     assert window.desk.viewer_dock.isVisible() and window.stack.currentWidget() is window.canvases
 
 
+def test_browsing_shows_what_was_saved_large_and_leads_to_its_graph(window, qtbot):
+    from PySide6.QtGui import QColor, QImage
+
+    window.folders.output.mkdir(parents=True, exist_ok=True)
+    picture = QImage(20, 10, QImage.Format.Format_RGB32)
+    picture.fill(QColor("red"))
+    picture.save(str(window.folders.output / "fox.png"))
+    window.desk.studio.add(graph())
+    window.desk.rooms.workspace_wanted("browse")
+    space = window.desk.rooms.spaces["browse"]
+    qtbot.waitUntil(lambda: space.pictures.list.model().rowCount() == 1)
+    space.pictures.list.setCurrentIndex(space.pictures.list.model().index(0, 0))
+    qtbot.waitUntil(lambda: not space.image.isNull())
+    assert (space._name.whole(), space._size.text()) == ("fox.png", "20 × 10")
+    space._acts[1].click()
+    settle(qtbot)
+    assert window.desk.rooms.workspace == "graph"
+
+
 def test_a_side_panel_and_a_look_into_another_workspace_leave_the_other_panels_their_size(window, qtbot):
     window.desk.studio.add(graph())
     qtbot.waitUntil(lambda: window.desk.inspector_dock.width() >= 280)  # the first layout is made in the next turn
