@@ -73,7 +73,7 @@ def looped(execution: Execution, step: Step, arguments: Mapping[str, Any], wante
     passes = int(arguments.get(REPEAT, 1))
     count = common_length({name: arguments[name] for name in step.mapped}, title)
     made: dict[str, Any] = {name: [] for name in wanted}
-    inside = Inside(execution.around, step.node_id, loop.path, count * passes if count * passes > 1 else 0)
+    inside = Inside(execution.around, step.node_id, loop.path, count * passes if count * passes > 1 else 0, passes)
     broken: set[int] = set()
     waiting = list(loop.parts(count, passes))
     while waiting:
@@ -213,15 +213,18 @@ def _plain(kind: str, value: Any) -> Arrived:
 class Inside:
     """Hears the events of the nodes inside and tells those that concern the artist.
 
-    `path` gives an inner node as the canvas knows it. `total` is the number of passes, or 0: then the nodes inside are counted.
+    `path` gives an inner node as the canvas knows it. `total` is the number of passes, so many for `each` item, or 0: then the nodes
+    inside are counted.
     """
 
-    def __init__(self, around: Surroundings, node: str, path: Callable[[str], str], total: int = 0) -> None:
+    def __init__(self, around: Surroundings, node: str, path: Callable[[str], str], total: int = 0, each: int = 1) -> None:
         self.around = around
         self.node = node
         self.path = path
         self.total = total
         self.failed: list[str] = []
+        self._each = each
+        self._pass = 0
         self._passes = range(total)
         self._nodes = self._finished = 0
         self._title = ""
@@ -232,6 +235,9 @@ class Inside:
         self._passes, self._nodes, self._finished = passes, nodes, 0
 
     def __call__(self, event: Any) -> None:
+        if isinstance(event, (Started, Finished)) and self.total:  # which pass it is, also if those before are known already
+            item, _, number = event.node.partition("/")[0].partition(".")
+            self._pass = max(self._pass, int(item) * self._each + int(number))
         if isinstance(event, Started):
             self._title = event.title
         elif isinstance(event, Progress):
@@ -252,8 +258,8 @@ class Inside:
         overall = inside
         if self.total:
             exact = self._passes.start + inside * len(self._passes)
-            done, total, overall = int(exact), self.total, exact / self.total
-            note = f"{min(done + 1, total)} of {total}" + (f", {note}" if note else "")
+            done, total, overall = self._pass, self.total, exact / self.total
+            note = f"{done + 1} of {total}" + (f", {note}" if note else "")
         now = time.perf_counter()
         eta = (1 - overall) / overall * (now - self._began) if overall > 0 else None
         self.around.last_progress = now

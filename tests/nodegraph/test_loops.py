@@ -408,8 +408,14 @@ def test_progress_counts_the_passes(registry):
     events = run(counter(repeat=40), registry, None)[1]
     assert {event.node for event in of(events, (Started, Progress, Finished))} == {"n", "c"}
     steps = of(events, Progress)
-    assert steps[0].note.startswith("2 of 40") and {event.total for event in steps} == {40}
+    assert steps[0].note == "1 of 40, Add" and {event.total for event in steps} == {40}
     assert [event.done for event in steps] == sorted(event.done for event in steps)
+
+
+def test_progress_of_a_loop_that_goes_on_tells_the_true_pass(registry, cache):
+    run(counter(repeat=30), registry, cache)
+    steps = of(run(counter(repeat=40), registry, cache)[1], Progress)
+    assert (steps[0].note, steps[0].done) == ("30 of 40", 29)
 
 
 def test_loops_stand_in_loops(registry, cache):
