@@ -26,6 +26,11 @@ NARROW: Final = 1500
 LAYOUT_VERSION: Final = 1
 LEFT, RIGHT, BOTTOM = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
 CANVAS_HINT: Final = "Drag: select|Middle drag: pan|Right-click: menu|Tab: add a node|M: mute|Ctrl B: bypass|H: fold"
+HINTS: Final = {
+    "graph": CANVAS_HINT,
+    "compare": "Drag: move the line|Middle drag: pan|Wheel: zoom|Space: blink|F: fit",
+    "browse": "Click: show|Double-click: open its graph|Right-click: menu|Wheel: zoom",
+}
 SIDE_PAGES: Final = ("models", "pictures", "templates", "outline", "history", "problems")
 
 
@@ -157,8 +162,8 @@ class Rooms:
             if isinstance(big, ComparePanel):
                 for letter in "AB":
                     big.show_side(letter, self.desk.compare.sides[letter])
-        if name == "graph":
-            self.window.status.hints.set_hint(CANVAS_HINT)
+        if name in HINTS:
+            self.window.status.hints.set_hint(HINTS[name])
         if name == "graph" and self.desk.view is not None:
             self.desk.view.setFocus()
         elif name != "graph":

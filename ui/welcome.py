@@ -181,10 +181,12 @@ class Welcome(QWidget):
         self._recent.setSpacing(2)
         column.addLayout(self._recent)
         column.addStretch(1)
-        for part in (self._words(), self._computer()):
+        self._knows = self._words()
+        for part in (self._knows, self._computer()):
             if part is not None:
                 column.addWidget(part)
                 column.addSpacing(8)
+        self._side = side
         return side
 
     def _words(self) -> QWidget | None:
@@ -289,6 +291,17 @@ class Welcome(QWidget):
     def showEvent(self, event: object) -> None:
         self.refresh()
 
+    def resizeEvent(self, event: object) -> None:
+        self._fit_words()
+
+    def _fit_words(self) -> None:
+        """Where there is no room for all of the left column, the words of the shipped model give way: half a line says nothing."""
+        layout = self._side.layout()
+        if self._knows is not None and layout is not None:
+            self._knows.show()
+            layout.activate()
+            self._knows.setVisible(layout.totalHeightForWidth(LEFT_WIDTH) <= self._side.height())
+
     def refresh(self) -> None:
         """Read the recent files anew."""
         while self._recent.count():
@@ -298,6 +311,7 @@ class Welcome(QWidget):
                 item.widget().deleteLater()
         paths = self._settings.recent_files()[:5]
         self._recent_head.setVisible(bool(paths))
+        self._fit_words()
         for path in paths:
             made = _Recent(path)
             made.clicked.connect(lambda _checked=False, path=path: self.path_wanted.emit(path))
