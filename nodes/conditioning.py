@@ -212,15 +212,22 @@ def inpaint_model(
     painted = fitted(mask, image)
     hole = (painted > 0.5).float()
     masked = encode(Image((image.pixels - 0.5) * (1 - hole) + 0.5), vae, None, ctx=ctx).samples
-    small = torch.nn.functional.interpolate(cropped(hole, latent.downscale), size=masked.shape[-2:], mode="nearest")
-    concat = torch.cat([small.expand(masked.shape[0], -1, -1, -1), masked], dim=1)
+    if vae.handle.family == "flux1":  # FLUX Fill sees every pixel of the mask, as channels behind the picture
+        folded = torch.nn.functional.pixel_unshuffle(cropped(hole, latent.downscale), latent.downscale)
+        concat = torch.cat([masked, folded.expand(masked.shape[0], -1, -1, -1)], dim=1)
+    else:
+        small = torch.nn.functional.interpolate(cropped(hole, latent.downscale), size=masked.shape[-2:], mode="nearest")
+        concat = torch.cat([small.expand(masked.shape[0], -1, -1, -1), masked], dim=1)
     kept = cropped(painted, latent.downscale) if keep_outside else None
     return PairWithLatent(_told(positive, concat=concat), _told(negative, concat=concat), replace(latent, mask=kept))
 
 
 @node("conditioning/instruct", title="Instruct input", keywords=("instruct pix2pix", "ip2p", "edit"))
 def instruct(positive: Conditioning, negative: Conditioning, vae: Vae, image: Image, ctx: Context = HEADLESS) -> PairWithLatent:
-    """Show an instruct-pix2pix model the picture that it shall change; write the change as the prompt, as "make it snow"."""
+    """Show an instruct-pix2pix model the picture that it shall change; write the change as the prompt, as "make it snow".
+
+    FLUX Canny and Depth take what holds their picture in the same way: edges, or a depth map.
+    """
     import torch
 
     from nodes.devices import choose
@@ -229,7 +236,9 @@ def instruct(positive: Conditioning, negative: Conditioning, vae: Vae, image: Im
 
     with MODELS.use(vae.handle, choose(ctx.device)) as model:
         scale = numerics.downscale(model.module)
-        latents = numerics.encode(model.module, image.pixels) / model.module.config.scaling_factor  # as the model was trained: unscaled
+        latents = numerics.encode(model.module, image.pixels)
+        if vae.handle.family != "flux1":
+            latents = latents / model.module.config.scaling_factor  # as instruct-pix2pix was trained: unscaled
     empty = Latent(torch.zeros_like(latents), downscale=scale, empty=True)
     return PairWithLatent(_told(positive, concat=latents), _told(negative, concat=latents), empty)
 

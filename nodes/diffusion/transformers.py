@@ -139,10 +139,15 @@ class FluxFamily:
         model: Any = self.transformer
         tokens, ids = pack(x), self._places(x, cond, step)
         own = tokens.shape[1]
+        if "concat" in cond.extra:
+            tokens = torch.cat([tokens, pack(cond.extra["concat"])], -1)
+        if tokens.shape[-1] != model.config.in_channels:
+            raise GraphError(
+                f"This FLUX model takes {model.config.in_channels} numbers a place, but {tokens.shape[-1]} arrive. FLUX Fill needs its picture and mask "
+                "('Inpaint model input'), FLUX Canny and Depth their picture ('Instruct input'); the plain ones take neither."
+            )
         for picture in cond.extra.get("refs", ()):
             tokens = torch.cat([tokens, pack(picture.to(x))], 1)
-        if "concat" in cond.extra:
-            tokens = torch.cat([tokens, cond.extra["concat"]], -1)
         shared: dict[str, Any] = {
             "timestep": t.to(x.device).expand(batch).to(x.dtype) / 1000,
             "pooled_projections": cond.pooled,

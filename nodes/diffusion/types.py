@@ -35,7 +35,8 @@ class Cond:
         image_embeds          list of [batch, images, ...]: IP-Adapter, one entry an adapter
         ip_masks              list of [1, images, h, w]: where each IP-Adapter image counts
         class_labels          [batch, width]: unCLIP image embedding, or noise level
-        concat                [batch, c, h, w]: extra input channels (inpaint UNet: mask + masked latent; pix2pix: image latent)
+        concat                [batch, c, h, w]: extra input channels (inpaint UNet: mask + masked latent; pix2pix: image latent;
+                              FLUX Fill: masked latent + mask folded to 64; FLUX Canny, Depth: latent of their picture)
         mask                  [batch, tokens]: 1 = a token that counts (families with a text mask)
         guidance              float: distilled guidance (FLUX)
         refs                  list of [batch, c, h, w]: reference latents (Kontext)

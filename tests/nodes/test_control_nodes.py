@@ -7,16 +7,19 @@ import torch
 from diffusers import ControlNetModel, T2IAdapter
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn.functional import pixel_shuffle
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from nodegraph.messages import Failed, Progress
+from nodes.conditioning import inpaint_model, instruct
 from nodes.control import apply_controlnet, fitted_hint
 from nodes.loaders import load_controlnet, load_denoiser, load_vae
 from nodes.models.memory import MODELS
 from nodes.models.opening import open_control
 from nodes.pictures.files import encode_png
 from nodes.sampling import sample
-from nodes.types import Conditioning, Image, Latent, Part
+from nodes.types import Conditioning, Image, Latent, Mask, Part
+from nodes.vae import encode
 from tests.nodes.diffusion import tiny as networks
 from tests.nodes.models import tiny
 from tests.nodes.models.test_model_ip_adapter import adapter_state
@@ -412,3 +415,22 @@ def test_a_control_for_another_family_is_refused_before_anything_is_loaded(works
     with pytest.raises(ValueError, match="is for FLUX"):
         said = apply_controlnet(Conditioning((FLOW["sd3"][0],)), load_controlnet(flow / "flux-pixels"), HINT)
         sample(load_denoiser(flow / "sd3"), said, Latent(torch.zeros(1, 16, 8, 8), empty=True), steps=1)
+
+
+def test_flux_models_that_see_a_picture_in_their_channels_are_shown_it_by_the_nodes(flow):
+    """FLUX Fill by 'Inpaint model input', FLUX Canny and Depth by 'Instruct input'."""
+    networks.flux(384, out=64).save_pretrained(flow / "fill")
+    networks.flux(128, out=64).save_pretrained(flow / "canny")
+    vae, said, hole = load_vae(flow / "vae", "flux1"), Conditioning((FLOW["flux"][0],)), torch.zeros(1, 1, SIDE, SIDE)
+    hole[..., :32] = 1
+    positive, negative, latent = inpaint_model(said, said, vae, HINT, Mask(hole))
+    seen = positive.parts[0].extra["concat"]
+    assert seen.shape == (1, 16 + 64, 8, 8) and torch.equal(pixel_shuffle(seen[:, 16:], 8), hole)
+    settings = {"steps": 2, "guidance": 1.0, "sampler": "euler", "schedule": "simple"}
+    filled = sample(load_denoiser(flow / "fill"), positive, latent, negative, **settings).samples
+    assert torch.equal(filled[..., 5:], latent.samples[..., 5:]) and not torch.allclose(filled[..., :3], latent.samples[..., :3])
+    edges, _, empty = instruct(said, said, vae, HINT)
+    assert torch.equal(edges.parts[0].extra["concat"], encode(HINT, vae).samples)
+    assert torch.isfinite(sample(load_denoiser(flow / "canny"), edges, empty, **settings).samples).all()
+    with pytest.raises(ValueError, match="FLUX Fill needs its picture and mask"):
+        sample(load_denoiser(flow / "fill"), said, empty, **settings)

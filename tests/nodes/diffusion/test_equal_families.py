@@ -302,6 +302,38 @@ def test_a_control_of_flux_leaves_the_tokens_of_a_reference_picture_alone() -> N
     assert not torch.allclose(held, plain, atol=1e-3)
 
 
+def test_flux_fill_equals_the_stock_pipeline() -> None:
+    """Its network also sees the picture without the hole, and every pixel of the mask: 4 x 4 and 4 x 4 more numbers a place."""
+    transformer = tiny.flux(48, out=16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flux, "transformer", transformer)
+        theirs = Flux.stock(diffusers.FluxFillPipeline, image=IMAGE, mask_image=MASK, strength=1.0)
+    generator = tiny.seeded()
+    tiny.encode(Flux.vae, IMAGE * 2 - 1, generator)  # theirs encodes the whole picture first, for strengths below 1
+    drawn = torch.randn(1, 4, 16, 16, generator=generator)
+    masked = tiny.encode(Flux.vae, (IMAGE * 2 - 1) * (1 - MASK), generator)
+    method = Flux.solver()
+    said = Cond(Flux.positive.embeds, Flux.positive.pooled, {"concat": torch.cat([masked, torch.nn.functional.pixel_unshuffle(MASK, 2)], 1)})
+    family = family_for("flux1", transformer).fitted((1, 4, 16, 16))
+    same(last(family, method, method.begin(torch.zeros(1, 4, 16, 16), drawn, full=True), said, None, 1.0), theirs)
+    with pytest.raises(GraphError, match="FLUX Fill needs its picture and mask"):
+        last(family, method, drawn, Flux.positive, None, 1.0)
+
+
+def test_flux_with_a_picture_in_its_channels_equals_the_stock_pipeline() -> None:
+    """FLUX Canny and Depth."""
+    transformer = tiny.flux(32, out=16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flux, "transformer", transformer)
+        theirs = Flux.stock(diffusers.FluxControlPipeline, control_image=HINT)
+    generator = tiny.seeded()
+    picture = tiny.encode(Flux.vae, HINT, generator)
+    drawn = torch.randn(1, 4, 16, 16, generator=generator)
+    method, said = Flux.solver(), Cond(Flux.positive.embeds, Flux.positive.pooled, {"concat": picture})
+    family = family_for("flux1", transformer).fitted((1, 4, 16, 16))
+    same(last(family, method, method.begin(torch.zeros(1, 4, 16, 16), drawn, full=True), said, None, 1.0), theirs)
+
+
 def test_flux_kontext_equals_the_stock_pipeline() -> None:
     theirs = Flux.stock(diffusers.FluxKontextPipeline, image=IMAGE, _auto_resize=False, max_area=SIZE * SIZE)
     with torch.no_grad():

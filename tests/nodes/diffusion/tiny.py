@@ -187,12 +187,12 @@ def sd3_controlnet(transformer: SD3Transformer2DModel, **settings: object) -> SD
     return net.eval()
 
 
-def flux(channels: int = 16, guidance: bool = True) -> FluxTransformer2DModel:
+def flux(channels: int = 16, guidance: bool = True, out: int = 0) -> FluxTransformer2DModel:
     torch.manual_seed(4)
     return FluxTransformer2DModel(
         patch_size=1,
         in_channels=channels,
-        out_channels=channels,
+        out_channels=out or channels,
         num_layers=1,
         num_single_layers=1,
         attention_head_dim=16,
