@@ -339,11 +339,10 @@ def seeing_model(folder: Path, what: str) -> nn.Module:
     auto = {"depth": "DepthEstimation", "detection": "ObjectDetection", "segmentation": "UniversalSegmentation"}.get(what, "")
     auto = "SemanticSegmentation" if name.endswith("ForSemanticSegmentation") else auto
     model: Any = getattr(transformers, f"AutoModelFor{auto}") if auto else transformers.VitPoseForPoseEstimation
-    options: Config = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True, "dtype": torch.float32}
-    if auto:
-        options["trust_remote_code"] = False
     try:
-        module, told = model.from_pretrained(str(folder), **options)
+        module, told = model.from_pretrained(
+            str(folder), dtype=torch.float32, output_loading_info=True, use_safetensors=True, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
         raise GraphError(f"The {words} '{folder.name}' cannot be loaded: {str(error).splitlines()[0]}") from None
     if missing := sorted(told["missing_keys"]):
