@@ -10,7 +10,7 @@ from typing import Any, Literal
 from nodegraph.graph import REROUTE, Node
 from nodegraph.spec import Input, NodeSpec
 from ui.canvas.paint import wrapped
-from ui.canvas.values import Kind, in_words, is_free, is_wide, kind_of, shown_value, step_of
+from ui.canvas.values import FREE, WIDE, Kind, in_words, kind_of, shown_value, step_of
 
 HEADER = 28.0
 PORT_ROW = 22.0
@@ -296,18 +296,19 @@ def _row(item: Input, label: str, kind: Kind, value: Any, y: float, width: float
 def bar(item: Input, value: Any) -> tuple[float, float] | None:
     """The part of a number's field that its bar covers: from the left, or from zero when the range passes through zero."""
     limits = item.range
-    if limits is None or not isinstance(value, int | float) or is_free(item):
+    if limits is None or not isinstance(value, int | float):
         return None
     if limits.log and limits.min > 0 and value > 0:
         whole = math.log(limits.max / limits.min)
         return 0.0, min(max(math.log(value / limits.min) / whole, 0.0), 1.0) if whole else 0.0
-    whole = limits.max - limits.min
-    if whole <= 0:
+    low, high, here, step = float(limits.min), float(limits.max), float(value), step_of(item)
+    if high <= low:
         return 0.0, 0.0
-    low, high, here = float(limits.min), float(limits.max), float(value)
-    if is_wide(item):  # by orders of magnitude: on a plain scale all values in use would look alike
+    if (high - low) / step > FREE:
+        return None
+    if (high - low) / step > WIDE:  # by orders of magnitude: on a plain scale all values in use would look alike
         start = max(low, 0.0)
-        low, high, here = (_bent(at - start, step_of(item)) for at in (low, high, here))
+        low, high, here = (_bent(at - start, step) for at in (low, high, here))
     at = min(max((here - low) / (high - low), 0.0), 1.0)
     zero = min(max(-low / (high - low), 0.0), 1.0) if limits.min < 0 < limits.max else 0.0
     return min(zero, at), max(zero, at)

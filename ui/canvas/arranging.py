@@ -19,19 +19,13 @@ def put(commands: Commands, label: str, moves: Moves) -> bool:
     """Put things at new places, on the grid if that is on."""
     if not moves:
         return False
-    graph, snaps = commands.graph, commands.view.snap
-    boxes = commands.boxes(moves.keys())
-    free = {name: place for name, place in moves.items() if name not in graph.nodes or not graph.nodes[name].pinned}
-
-    def change(graph: Graph) -> Graph:
-        for name, (x, y) in free.items():
-            x, y = (edits.snapped(x, 8), edits.snapped(y, 8)) if snaps else (x, y)
-            dx, dy = x - boxes[name][0], y - boxes[name][1]
-            if dx or dy:
-                graph = graph.moved([name], dx, dy)
-        return graph
-
-    return commands.view.edit(label, change)
+    graph, boxes = commands.graph, commands.boxes(moves.keys())
+    steps = {}
+    for name, (x, y) in moves.items():
+        if name not in graph.nodes or not graph.nodes[name].pinned:
+            x, y = (edits.snapped(x, 8), edits.snapped(y, 8)) if commands.view.snap else (x, y)
+            steps[name] = (x - boxes[name][0], y - boxes[name][1])
+    return commands.view.edit(label, lambda graph: edits.shifted(graph, steps))
 
 
 def lay_out(commands: Commands) -> bool:
@@ -44,9 +38,8 @@ def lay_out(commands: Commands) -> bool:
     touched = [name for name in sorted(held, key=lambda name: len(held[name])) if held[name] & moves.keys()]  # inner groups first
 
     def change(graph: Graph) -> Graph:
-        for name, (x, y) in moves.items():
-            if not graph.nodes[name].pinned:
-                graph = graph.moved([name], x - boxes[name][0], y - boxes[name][1])
+        steps = {name: (x - boxes[name][0], y - boxes[name][1]) for name, (x, y) in moves.items() if not graph.nodes[name].pinned}
+        graph = edits.shifted(graph, steps)
         for name in touched:
             graph = _closed(graph, name, boxes)
         return graph

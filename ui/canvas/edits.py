@@ -302,6 +302,20 @@ def with_title(graph: Graph, name: str, title: str) -> Graph:
     return graph.changed(name, title=title.strip() or None)
 
 
+def shifted(graph: Graph, steps: Mapping[str, tuple[float, float]]) -> Graph:
+    """Each thing moved by its own step; all nodes at once, because each edit copies the table of nodes."""
+    steps = {name: step for name, step in steps.items() if step != (0.0, 0.0)}
+    nodes = []
+    for name, (dx, dy) in steps.items():
+        if name in graph.nodes:
+            x, y = graph.nodes[name].position
+            nodes.append(replace(graph.nodes[name], position=(x + dx, y + dy)))
+    graph = graph.with_nodes(nodes) if nodes else graph
+    for name in steps.keys() - graph.nodes.keys():
+        graph = graph.moved([name], *steps[name])
+    return graph
+
+
 def with_color(graph: Graph, ids: Iterable[str], color: str | None) -> Graph:
     """Colour nodes, groups and notes; None gives them their own colour back."""
     for name in ids:

@@ -27,6 +27,7 @@ from ui.canvas.wires import End as WireEnd
 from ui.theme import Theme
 
 NONE: frozenset[str] = frozenset()
+MANY = 60  # things that change at once: telling each part that is to be painted would cost more than painting all
 
 
 class Screen(Protocol):
@@ -63,6 +64,7 @@ class GraphScene(QObject):
         self.missing_files: Callable[[Node], frozenset[str]] = lambda node: NONE
         self.places = Places(self)
         self._chosen: frozenset[str] = frozenset()
+        self._quiet = False  # so much changes that all is painted again at the end
         self.folded_into: dict[str, str] = {}  # node or note -> the folded group that hides it
         self.shown_outside: frozenset[End] = frozenset()  # inner ports of an open subgraph that its instances show
         self.specs: Mapping[str, NodeSpec] = document.specs
@@ -104,6 +106,15 @@ class GraphScene(QObject):
 
     def apply(self, change: Change) -> None:
         """Take over one difference."""
+        self._quiet = len(change.added) + len(change.changed) + len(change.removed) + len(change.linked) + len(change.unlinked) > MANY
+        try:
+            self._apply(change)
+        finally:
+            if self._quiet:
+                self._quiet = False
+                self.repaint_all()
+
+    def _apply(self, change: Change) -> None:
         graph = self.document.graph
         self.specs = self.document.specs
         self.ports = self.ports.refreshed(graph, self.document.root, self.specs)
@@ -141,9 +152,16 @@ class GraphScene(QObject):
                 self.bodies.forget(f"note:{name}")
                 self.notes.pop(name).update()
         inside = {m for name in change.groups if name in graph.groups for m in graph.groups[name].members}
-        for step in set(shifted.values()) - {(0.0, 0.0)}:
-            self.links.translate({name for name, moved in shifted.items() if moved == step}, *step)
+        together: dict[tuple[float, float], set[str]] = {}
+        for name, step in shifted.items():
+            together.setdefault(step, set()).add(name)
+        together.pop((0.0, 0.0), None)
         again = (anew | inside) - shifted.keys()
+        if len(together) > 8:  # each went its own way
+            again = again.union(*together.values())
+        else:
+            for step, names in together.items():
+                self.links.translate(names, *step)
         if again:
             self.links.reroute(again)
         self.links.add(change.linked)
@@ -235,6 +253,7 @@ class GraphScene(QObject):
     def show_selection(self) -> None:
         chosen = self.document.selection
         changed: set[str] = set()
+        quiet, self._quiet = self._quiet, self._quiet or len(chosen ^ self._chosen) > MANY
         for items in (self.nodes, self.groups, self.notes):
             for name, item in items.items():
                 if item.selected != (name in chosen):
@@ -245,6 +264,9 @@ class GraphScene(QObject):
             self.links.restyle()
         elif changed:
             self.links.restyle(changed & self.nodes.keys())
+        if self._quiet and not quiet:
+            self._quiet = False
+            self.repaint_all()
         if changed:
             self.content_changed.emit()
 
@@ -258,7 +280,7 @@ class GraphScene(QObject):
 
     def repaint(self, rect: QRectF) -> None:
         """Paint a part of the canvas again."""
-        if self.screen is not None:
+        if self.screen is not None and not self._quiet:
             self.screen.repaint_canvas(rect)
 
     def shown_now(self) -> tuple[QTransform, float, int, int] | None:

@@ -128,21 +128,7 @@ def choice_text(item: Input, value: Any) -> str:
 
 
 WIDE = 500  # steps: a range of more is a guard against nonsense rather than a scale (the width of a picture, 16 to 16384)
-
-
-FREE = 10_000_000  # steps: beyond that there is no scale at all
-
-
-def is_free(item: Input) -> bool:
-    """Whether a range says nothing but that a number must fit into a machine."""
-    limits = item.range
-    return limits is not None and not limits.log and (limits.max - limits.min) / step_of(item) > FREE
-
-
-def is_wide(item: Input) -> bool:
-    """Whether a range has too many steps for a slider that is some 200 px wide."""
-    limits = item.range
-    return limits is not None and not limits.log and (limits.max - limits.min) / step_of(item) > WIDE
+FREE = 10_000_000  # steps: a range of more says no more than that a number must fit into a machine
 
 
 def scrubbed(item: Input, start: float, pixels: float, width: float, factor: float = 1.0) -> float | int:
@@ -152,7 +138,7 @@ def scrubbed(item: Input, start: float, pixels: float, width: float, factor: flo
     step = step_of(item)
     if limits is not None and limits.log and limits.min > 0 and start > 0:
         value = start * math.exp(math.log(limits.max / limits.min) * pixels / max(width, 1) * factor)
-    elif limits is not None and not is_wide(item):
+    elif limits is not None and (limits.max - limits.min) / step <= WIDE:
         value = start + (limits.max - limits.min) * pixels / max(width, 1) * factor
     else:
         value = start + max(step / 2, abs(start) / 100) * pixels * factor
