@@ -14,8 +14,8 @@ from nodegraph.errors import GraphError, GraphProblems
 from nodegraph.executor import execute
 from nodegraph.folders import Folders
 from nodegraph.graph import Graph, Link, Node, Subgraph, SubgraphInput, SubgraphOutput
-from nodegraph.messages import Failed, Finished, Progress, Run, Saved, Skipped, Started
-from nodegraph.node import HEADLESS, Context, Expansion, File, Lazy, PassNumber, Range, node
+from nodegraph.messages import Failed, Finished, Progress, Run, Saved, Skipped, Started, Warned
+from nodegraph.node import HEADLESS, Context, Expansion, File, Lazy, PassNumber, Range, node, renamed
 from nodegraph.plan import check, make_plan
 from nodegraph.registry import REROUTE_SPEC, Registry, _reroute
 from nodegraph.spec import read_spec
@@ -175,6 +175,26 @@ def too_much(a: int) -> Expansion[int]:
     return Expansion(Graph(nodes={f"n{i}": Node(f"n{i}", "loop/number") for i in range(100_001)})).returning(value=[])
 
 
+@node("loop/more", version=2, upgrades={1: renamed("amount", "b")})
+def more(a: int, b: int = 1) -> int:
+    return a + b
+
+
+@node("loop/more-twice")
+def more_twice(a: int) -> Expansion[int]:
+    inside: Expansion[int] = Expansion()
+    old = inside.add("loop/more", 1, a=inside.input("a"), amount=10)["value"]
+    return inside.returning(value=inside.add("loop/more", a=old, b=5)["value"])
+
+
+@node("loop/write-all", sink=True)
+def write_all(numbers: list[int]) -> Expansion[None]:
+    inside: Expansion[None] = Expansion()
+    for number in numbers:
+        inside.add("loop/write", value=number)
+    return inside.returning()
+
+
 @node("loop/wrong")
 def wrong(how: str) -> Expansion[int]:
     inside: Expansion[int] = Expansion()
@@ -184,7 +204,8 @@ def wrong(how: str) -> Expansion[int]:
 
 FUNCTIONS = [
     number, add, numbers, total, pass_number, make_thing, longer, name_of, write, read, files, names, add_often, sums, for_ever, lengthen,
-    either, too_much, wrong, at_least, long_enough, label, listed,
+    either, too_much, wrong, at_least, long_enough, label, listed, more,
+    more_twice, write_all,
 ]  # fmt: skip
 
 
@@ -298,6 +319,19 @@ def test_a_node_that_unfolds_without_end_is_stopped_with_words(registry, cache):
 def test_an_expansion_of_too_many_nodes_is_refused_with_words(registry, cache):
     (failed,) = of(run(make(x=("too-much", {"a": 1})), registry, cache)[1], Failed)
     assert failed.message == "This would become 100,002 nodes. At most 100,000 are possible."
+
+
+def test_an_expansion_that_was_written_for_an_older_node_still_works(registry, cache):
+    value, events, _ = run(make(x=("more-twice", {"a": 1})), registry, cache)
+    assert value == 16 and of(events, Warned) == []
+
+
+def test_a_node_that_saves_may_unfold_into_nodes_that_do(registry, cache, tmp_path):
+    graph = make("l.value -> w.numbers", l="numbers", w="write-all")
+    _, events, _ = run(graph, registry, cache, output=str(tmp_path))
+    assert {event.node for event in of(events, Saved)} == {"w"} and CALLS == ["write 10", "write 11", "write 12"]
+    _, again, outcome = run(graph, registry, cache, output=str(tmp_path))
+    assert of(again, Saved) == of(events, Saved) and len(CALLS) == 3 and outcome.state == "done"
 
 
 @pytest.mark.parametrize(
