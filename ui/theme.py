@@ -33,6 +33,7 @@ CATEGORY_ICONS: Final[Mapping[str, str]] = {
     "image": "image",
     "mask": "venetian-mask",
     "control": "scan-line",
+    "preprocess": "scan-line",
     "adapters": "puzzle",
     "upscale": "image-upscale",
     "text": "type",
@@ -40,6 +41,8 @@ CATEGORY_ICONS: Final[Mapping[str, str]] = {
     "remote": "cloud",
     "subgraph": "workflow",
 }
+CATEGORY_TONES: Final[Mapping[str, str]] = {"preprocess": "control"}
+"""Categories that have the colour of another: a depth map is made for a ControlNet."""
 VALUE_PORTS: Final[Mapping[str, str]] = {
     "int": "number",
     "float": "number",
@@ -127,6 +130,7 @@ class Theme:
     def category_token(self, category: str) -> str:
         """The colour token of a node's category; sub-categories ("image/filter") take their parent's, unknown ones grey."""
         head = category.split("/", 1)[0]
+        head = CATEGORY_TONES.get(head, head)
         return "category." + (head if head in self.tones["category"] else "logic")
 
     def header_color(self, category: str) -> QColor:

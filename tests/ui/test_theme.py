@@ -14,6 +14,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QFontInfo, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication
 
+from nodegraph.registry import Registry
 from ui import theme
 from ui.actions import TABLE
 
@@ -127,6 +128,13 @@ def test_text_uses_the_shipped_fonts(qapp: QApplication) -> None:
     assert QFontInfo(theme.font("title")).family() == "Inter Display"
     assert QFontInfo(theme.font("value")).family() == "JetBrains Mono"
     assert QFontInfo(theme.font("node_title")).weight() == 600
+
+
+def test_every_category_of_the_shipped_nodes_has_a_colour_and_an_icon() -> None:
+    categories = {spec.category.split("/")[0] for spec in Registry.load(plugins=False).specs.values() if spec.category}
+    look = theme.load("dark")
+    assert {name for name in categories if look.category_token(name) == "category.logic"} == {"logic"}
+    assert {name for name in categories if theme.category_icon(name) == "box"} == set()
 
 
 def test_every_icon_of_an_action_or_category_is_shipped(qapp: QApplication) -> None:
