@@ -5,7 +5,6 @@ Nothing waits for the worker: requests are handed over, events are gathered and 
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -25,6 +24,7 @@ from ui.jobs import Job, Picture, qimage
 from ui.keeper import Keeper
 from ui.seeds import with_counted_seeds, with_seeds
 from ui.settings import Settings
+from ui.state_board import StateBoard
 from ui.takes import Kept, Take, Takes
 from ui.threads import Courier, background
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from nodegraph.journal import Entry
 
 OVER_KEPT: Final = 200
-STATES_AT_ONCE: Final = 60
 
 
 class RunnerLike(Protocol):
@@ -76,11 +75,7 @@ class Runs(QObject):
         self.output = ""  # where pictures go; "" is the user's folder
         self._courier = Courier(self)
         self._inbox = Inbox(self._courier, self._deliver_now, self)
-        self._states: dict[Document, dict[str, RunState]] = {}
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(8)
-        self._rest.timeout.connect(self._flush)
+        self._board = StateBoard(self)
         self._memory_timer = QTimer(self)
         self._memory_timer.setInterval(2000)
         self._memory_timer.timeout.connect(lambda: self._ask(m.Report()))
@@ -232,7 +227,7 @@ class Runs(QObject):
         for job in (*self.waiting, *self.over, *([self.current] if self.current else [])):
             if job.document is document:
                 job.document = None
-        self._states.pop(document, None)
+        self._board.forget(document)
 
     def shutdown(self) -> None:
         """End the worker; a second time does nothing."""
@@ -264,7 +259,7 @@ class Runs(QObject):
         job = self.waiting.pop(0)
         self.current = job
         job.state, job.began = "running", time.monotonic()
-        self._mark_queued(job)
+        self._board.queue(job)
         self.queue_changed.emit()
         self.job_changed.emit(job)
         graph = job.graph
@@ -307,41 +302,11 @@ class Runs(QObject):
                 handler(event, job) if job is not None else handler(event)
                 if job is not None:
                     changed[job.id] = job
-        self._flush()
+        self._board.show()
         for job in changed.values():
             self.job_changed.emit(job)
 
-    def _flush(self) -> None:
-        """Hand states to their documents; of a large graph a part at a time, so that the window stays at hand."""
-        states, self._states = self._states, {}
-        for document, found in states.items():
-            now = dict(itertools.islice(found.items(), STATES_AT_ONCE))
-            if len(now) < len(found):
-                self._states[document] = {path: state for path, state in found.items() if path not in now}
-            document.set_states(now)
-        if self._states:
-            self._rest.start()
-
     # -- what happened
-
-    def _set(self, job: Job, path: str, state: RunState) -> None:
-        job.touched.add(path)
-        if job.document is not None:
-            self._states.setdefault(job.document, {})[path] = state
-
-    def _state(self, job: Job, path: str) -> RunState:
-        if job.document is None:
-            return RunState()
-        waiting = self._states.get(job.document, {})
-        return waiting[path] if path in waiting else job.document.state(path)
-
-    def _mark_queued(self, job: Job) -> None:
-        """What this run may touch waits in line; what is done already says so as soon as the worker has looked."""
-        for place, path in enumerate(job.order, 1):
-            old = self._state(job, path)
-            job.before[path] = old
-            self._set(job, path, RunState("queued", place=place, preview=old.preview, shapes=old.shapes, curves=old.curves))
-        self._flush()
 
     def _on_hello(self, event: m.Hello) -> None:
         self.hello.emit(event)
@@ -354,21 +319,21 @@ class Runs(QObject):
         job.nodes = event.nodes
 
     def _on_started(self, event: m.Started, job: Job) -> None:
-        old = self._state(job, event.node)
+        old = self._board.of(job, event.node)
         job.node, job.done, job.total, job.eta, job.note = event.node, 0.0, 0.0, None, event.title
-        self._set(job, event.node, RunState("running", preview=old.preview, seed=self._seed(job, event.node), shapes=old.shapes, curves=old.curves))
-        self._around(job, event.node, "running")
+        self._board.note(job, event.node, RunState("running", preview=old.preview, seed=self._seed(job, event.node), shapes=old.shapes, curves=old.curves))
+        self._board.around(job, event.node, "running")
 
     def _on_progress(self, event: m.Progress, job: Job) -> None:
-        old = self._state(job, event.node)
+        old = self._board.of(job, event.node)
         job.node, job.done, job.total, job.eta = event.node, event.done, event.total, event.eta
         image = qimage(event.frame) if event.frame is not None else None
         done, total = round(event.done), round(event.total)
         state = RunState(
             "running", done, total, eta=event.eta, sigma=event.sigma, preview=image or old.preview, note=event.note, seed=old.seed, shapes=old.shapes, curves=old.curves
         )
-        self._set(job, event.node, state)
-        self._around(job, event.node, "running", state)
+        self._board.note(job, event.node, state)
+        self._board.around(job, event.node, "running", state)
         if image is not None:
             job.thumbnail = image
         if image is not None and total > 1:  # one picture in one go is no way to look back on
@@ -381,7 +346,7 @@ class Runs(QObject):
         job = self.current
         if job is not None and job.id == event.job and event.frame is not None:
             image = qimage(event.frame)
-            self._set(job, event.node, replace(self._state(job, event.node), preview=image))
+            self._board.note(job, event.node, replace(self._board.of(job, event.node), preview=image))
             if event.total > 1:
                 self._keep(job, event.node, Kept(round(event.done), round(event.total), event.sigma, image), tell=False)
 
@@ -393,12 +358,12 @@ class Runs(QObject):
             self.take_changed.emit(take)
 
     def _on_finished(self, event: m.Finished, job: Job) -> None:
-        old = self._state(job, event.node)
+        old = self._board.of(job, event.node)
         job.finished += 1
         note = f"from step {event.resumed_from:.0f}" if event.resumed_from else ""
         kind = "cached" if event.cached else "done"
-        self._set(job, event.node, replace(old, state=kind, seconds=event.seconds, eta=None, place=None, done=old.total, note=note, message="", shapes={**(old.shapes or {}), **event.about}, curves=dict(event.curves) or old.curves))
-        self._around(job, event.node, kind)
+        self._board.note(job, event.node, replace(old, state=kind, seconds=event.seconds, eta=None, place=None, done=old.total, note=note, message="", shapes={**(old.shapes or {}), **event.about}, curves=dict(event.curves) or old.curves))
+        self._board.around(job, event.node, kind)
         if (take := self._takes.end(job, event.node)) is not None:
             self.take_changed.emit(take)
         if not event.cached and job.document is not None:
@@ -414,9 +379,9 @@ class Runs(QObject):
 
     def _on_shown(self, event: m.Shown, job: Job) -> None:
         image = qimage(event.picture)
-        old = self._state(job, event.node)
+        old = self._board.of(job, event.node)
         node = job.graph.nodes.get(event.node)
-        self._set(job, event.node, replace(old, preview=image, shapes={"image": f"{image.width()} × {image.height()}"}))
+        self._board.note(job, event.node, replace(old, preview=image, shapes={"image": f"{image.width()} × {image.height()}"}))
         name = job.document.name_of(event.node) if job.document is not None else (node.title or node.type) if node else event.node
         take = self._takes.count or 1
         picture = Picture(image, job.id, job.title, event.node, name, take, time.time(), job.graph, dict(job.seeds))
@@ -440,28 +405,18 @@ class Runs(QObject):
         if event.log:
             job.logs[event.node] = event.log
         if event.node:
-            old = self._state(job, event.node)
-            self._set(job, event.node, RunState("failed", message=event.message, input=event.input or None, preview=old.preview, seconds=old.seconds))
-            self._around(job, event.node, "failed")
+            old = self._board.of(job, event.node)
+            self._board.note(job, event.node, RunState("failed", message=event.message, input=event.input or None, preview=old.preview, seconds=old.seconds))
+            self._board.around(job, event.node, "failed")
 
     def _on_skipped(self, event: m.Skipped, job: Job) -> None:
-        old = self._state(job, event.node)
-        self._set(job, event.node, RunState("idle", preview=old.preview))
+        old = self._board.of(job, event.node)
+        self._board.note(job, event.node, RunState("idle", preview=old.preview))
 
     def _on_done(self, event: m.Done, job: Job) -> None:
         job.state, job.seconds = event.state, event.seconds or (time.monotonic() - (job.began or time.monotonic()))
         job.ran, job.cached, job.eta = event.ran, event.cached, None
-        for path in job.touched:
-            old = self._state(job, path)
-            if old.state not in ("queued", "running"):
-                continue
-            was = job.before.get(path, RunState())
-            if old.state == "running" and event.state == "done":
-                self._set(job, path, RunState("done", preview=old.preview, seconds=old.seconds, shapes=old.shapes, curves=old.curves))
-            elif old.state == "queued" and was.state in ("done", "cached"):  # nothing had to be asked of it
-                self._set(job, path, replace(was, state="cached" if event.state == "done" else was.state))
-            else:
-                self._set(job, path, RunState("idle", preview=old.preview, shapes=old.shapes, curves=old.curves))
+        self._board.end(job, event.state)
         self._takes.end(job)
         self.current = None
         self._close(job)
@@ -472,21 +427,8 @@ class Runs(QObject):
     def _close(self, job: Job) -> None:
         self.over.insert(0, job)
         del self.over[OVER_KEPT:]
-        self._flush()
+        self._board.show()
         self.job_over.emit(job)
-
-    def _around(self, job: Job, path: str, kind: str, inner: RunState | None = None) -> None:
-        """The subgraph instances around a node show how their inside stands."""
-        parts = path.split("/")
-        for depth in range(1, len(parts)):
-            outer = "/".join(parts[:depth])
-            old = self._state(job, outer)
-            if kind == "failed":
-                self._set(job, outer, replace(old, state="failed", message="Something inside failed. Open it to see what."))
-            elif kind == "running":
-                done, total = (inner.done, inner.total) if inner is not None else (old.done, old.total)
-                preview = inner.preview if inner is not None and inner.preview is not None else old.preview
-                self._set(job, outer, replace(old, state="running", done=done, total=total, eta=inner.eta if inner else old.eta, preview=preview, place=None))
 
     def _seed(self, job: Job, path: str) -> int | None:
         found = [value for key, value in job.seeds.items() if key.rpartition(".")[0] == path]

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QImage, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPixmap
-from PySide6.QtWidgets import QAbstractButton, QCheckBox, QFrame, QHBoxLayout, QLineEdit, QScrollArea, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QImage, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLineEdit, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from nodegraph import __version__
 from nodegraph.folders import Folders
@@ -20,100 +20,13 @@ from ui.panels.templates import TemplateGrid
 from ui.settings import Settings
 from ui.templates import TAGS, Template, read_templates
 from ui.threads import background
-from ui.thumbnails import cropped
+from ui.welcome_rows import NavRow, RecentRow
 from ui.words import device_words
 
 if TYPE_CHECKING:
     from nodegraph.registry import Registry
 
 LEFT_WIDTH = 340
-
-
-class _Nav(QAbstractButton):
-    """A line of the left column: icon, words, keys."""
-
-    def __init__(self, words: str, icon: str, keys: str = "", primary: bool = False) -> None:
-        super().__init__()
-        self._icon, self._keys, self._primary = icon, keys, primary
-        self.setText(words)
-        self.setAccessibleName(words)
-        self.setFixedHeight(40 if primary else 36)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        now = theme.current()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = QRectF(0.75, 0.75, self.width() - 1.5, self.height() - 1.5)
-        ink = "text.on_accent" if self._primary else "text.primary"
-        painter.setPen(now.color("line.focus") if self.hasFocus() else Qt.PenStyle.NoPen)
-        if self._primary:
-            painter.setBrush(now.color("accent.pressed" if self.isDown() else "accent.hover" if self.underMouse() else "accent.base"))
-            painter.drawRoundedRect(box, 6, 6)
-        elif self.underMouse() or self.hasFocus():
-            painter.setBrush(now.color("surface.hover") if self.underMouse() else Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(box, 6, 6)
-        middle = self.height() / 2
-        theme.draw_icon(painter, self._icon, QRectF(14, middle - 8, 16, 16), now.color(ink if self._primary else "text.secondary"))
-        painter.setFont(theme.font("body", 600 if self._primary else 500))
-        painter.setPen(now.color(ink))
-        painter.drawText(QPointF(40, middle + theme.metrics("body", 600).capHeight() / 2), self.text())
-        if self._keys:
-            painter.setFont(theme.font("small", 500))
-            painter.setPen(now.color(ink if self._primary else "text.tertiary"))
-            painter.drawText(QRectF(0, 0, self.width() - 14, self.height()), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, self._keys)
-        painter.end()
-
-
-class _Recent(QAbstractButton):
-    """A file opened lately, with its last picture if the program kept one."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path = path
-        self._when = ""
-        self._pixmap: QPixmap | None = None
-        self.setFixedHeight(52)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setAccessibleName(path.stem)
-        self.setToolTip(str(path))
-
-    def show_facts(self, when: str, image: QImage | None) -> None:
-        self._when = when
-        if image is not None:
-            side = round(44 * self.devicePixelRatioF())
-            self._pixmap = QPixmap.fromImage(cropped(image, QSize(side, side)))
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        now = theme.current()
-        painter = QPainter(self)
-        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
-        if self.underMouse() or self.hasFocus():
-            painter.setPen(now.color("line.focus") if self.hasFocus() else Qt.PenStyle.NoPen)
-            painter.setBrush(now.color("surface.hover") if self.underMouse() else Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(QRectF(0.5, 0.5, self.width() - 1, 51), 6, 6)
-        tile = QRectF(4, 4, 44, 44)
-        clip = QPainterPath()
-        clip.addRoundedRect(tile, 4, 4)
-        if self._pixmap is not None:
-            painter.save()
-            painter.setClipPath(clip)
-            painter.drawPixmap(tile, self._pixmap, QRectF(self._pixmap.rect()))
-            painter.restore()
-        else:
-            painter.fillPath(clip, now.color("surface.field"))
-            theme.draw_icon(painter, "workflow", tile.adjusted(14, 14, -14, -14), now.color("text.tertiary"))
-        room = self.width() - 72
-        painter.setFont(theme.font("body", 600))
-        painter.setPen(now.color("text.primary"))
-        painter.drawText(QPointF(62, 22), theme.metrics("body", 600).elidedText(self.path.stem, Qt.TextElideMode.ElideMiddle, room))
-        painter.setFont(theme.font("small"))
-        painter.setPen(now.color("text.secondary"))
-        painter.drawText(QPointF(62, 38), self._when)
-        painter.end()
 
 
 class Welcome(QWidget):
@@ -166,7 +79,7 @@ class Welcome(QWidget):
             ("Drop or open a picture made here", "image", "", False, self.open_wanted),
             ("Import a workflow", "import", "", False, self.open_wanted),
         ):
-            made = _Nav(words, icon, keys, primary)
+            made = NavRow(words, icon, keys, primary)
             made.clicked.connect(signal)
             column.addWidget(made)
             if icon == "import":
@@ -313,7 +226,7 @@ class Welcome(QWidget):
         self._recent_head.setVisible(bool(paths))
         self._fit_words()
         for path in paths:
-            made = _Recent(path)
+            made = RecentRow(path)
             made.clicked.connect(lambda _checked=False, path=path: self.path_wanted.emit(path))
             self._recent.addWidget(made)
             background().run(lambda path=path: _facts_of(path, self._faces), lambda found, made=made: _show_recent(made, found))
@@ -434,7 +347,7 @@ def _facts_of(path: Path, faces: Faces) -> tuple[str, QImage | None]:
     return when_words(when), faces.read(path)
 
 
-def _show_recent(made: _Recent, found: tuple[str, QImage | None]) -> None:
+def _show_recent(made: RecentRow, found: tuple[str, QImage | None]) -> None:
     try:
         made.show_facts(*found)
     except RuntimeError:  # the list was read anew meanwhile
