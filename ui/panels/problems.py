@@ -19,7 +19,6 @@ from ui.notices import LOOKS
 from ui.repairs import Repair, headline, repairs
 from ui.threads import background
 
-
 CARDS_AT_ONCE = 8
 MOST_CARDS = 80
 
