@@ -108,16 +108,24 @@ def start(window: MainWindow, paths: Sequence[Path]) -> None:
     window.welcome.setFocus()
 
 
+WARM = ("numpy", "PIL.Image", "ui.paint_space", "ui.preferences", "ui.cheat_sheet", "ui.panels.library", "ui.panels.browse", "ui.context_menu")
+"""What panels need when they are first opened."""
+CALM_MS, PAUSE_MS = 5000, 400
+
+
 def warm_up() -> None:
-    """Load, in the background, what panels need when they are first opened, so that none of them stands still then."""
+    """Load what panels need before they are opened, so that none of them stands still then: in the background, one after the other, once the
+    first seconds are over. A thread that imports holds the interpreter for a tenth of a second at times."""
+    from PySide6.QtCore import QTimer
+
     from ui.threads import background
 
-    def load() -> None:
-        for name in ("numpy", "PIL.Image", "ui.paint_space", "ui.preferences", "ui.cheat_sheet", "ui.panels.library", "ui.panels.pictures", "ui.context_menu"):
-            importlib.import_module(name)
+    def load(name: str) -> None:
+        background().run(lambda: importlib.import_module(name), lambda _module: gc.freeze())
 
     gc.freeze()  # what lives as long as the program need not be looked at again by the collector
-    background().run(load, lambda _none: gc.freeze())
+    for number, name in enumerate(WARM):
+        QTimer.singleShot(CALM_MS + number * PAUSE_MS, lambda name=name: load(name))
 
 
 def mend_streams() -> None:

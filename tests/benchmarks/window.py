@@ -6,6 +6,7 @@ For each act: the longest time between two turns of the event loop, by the clock
 from __future__ import annotations
 
 import gc
+import importlib
 import itertools
 import os
 import sys
@@ -61,7 +62,7 @@ def main() -> None:
     from tests.ui.answers import Answers
     from tests.ui.test_window import big
     from ui import theme
-    from ui.app import make_app, warm_up
+    from ui.app import WARM, make_app
     from ui.main_window import MainWindow
     from ui.settings import Settings
     from ui.threads import background
@@ -76,7 +77,8 @@ def main() -> None:
         window.show()
         desk = window.desk
         desk.studio.set_registry(tiny.registry(folders))
-        warm_up()
+        for name in WARM:
+            importlib.import_module(name)
         background().drain()
         app.processEvents()
         path = Path(home) / "big.graph"
