@@ -84,8 +84,12 @@ def opened_control(use: ControlUse, denoiser: "DenoiserHandle", size: tuple[int,
     from nodes.models.opening import check_family
 
     check_family(denoiser, use.model, "ControlNet")
-    hint = fitted_hint(use.hint, size)
-    with MODELS.use(use.model, device) as model:
+    hint, handle = fitted_hint(use.hint, size), use.model
+    if handle.kind == "control-lora":
+        if denoiser.variant != "base":
+            raise GraphError(f"'{handle.source.name}' is a Control-LoRA, which cannot be put on a model with more inputs (inpainting, pix2pix). Use a full ControlNet.")
+        handle = replace(handle, base=denoiser.source)
+    with MODELS.use(handle, device) as model:
         if use.vae is not None and _sees_latents(use.model):
             hint = _as_latents(use, hint, model.module, denoiser, device)
         elif use.model.family == "flux1":
@@ -96,7 +100,7 @@ def opened_control(use: ControlUse, denoiser: "DenoiserHandle", size: tuple[int,
             extra = {"controlnet_mode": place} if use.model.family == "flux1" else {"control_type_idx": [place]}
             if place >= (model.module.config.get("num_control_type") or model.module.config.get("num_mode") or 0):
                 raise GraphError(f"The union ControlNet '{use.model.source.name}' does not know '{use.kind}'. Choose another kind, or another model.")
-        yield Control(model.module, hint, use.strength, use.span, extra, mask=use.mask, key=repr((use.model, use.vae)))
+        yield Control(model.module, hint, use.strength, use.span, extra, mask=use.mask, key=repr((handle, use.vae)))
 
 
 def _as_latents(use: ControlUse, hint: "Tensor", network: Any, denoiser: "DenoiserHandle", device: Any) -> "Tensor":

@@ -74,7 +74,9 @@ def controlnet(header: Header) -> Report | None:
     for prefix in ("control_model.", ""):
         part = header.under(prefix) if prefix else header
         if "lora_controlnet" in header:
-            return replace(UNKNOWN, words="it is a Control-LoRA, a kind that is not supported yet; use a full ControlNet")
+            width = header.dim(next((name for name in header if name.endswith("attn2.to_k.down")), ""), 1)
+            family = {768: "sd1", 1024: "sd2", 2048: "sdxl"}.get(width) or ("sdxl" if "label_emb.0.0.down" in header else "sd1")
+            return replace(control_report(family, "ldm", "", "control-lora"), context=width)
         if "input_hint_block.0.weight" in part and "input_blocks.0.0.weight" in part:
             linear = len(part.shape("input_blocks.1.1.proj_in.weight")) == 2
             family = "sdxl" if part.shape("label_emb.0.0.weight") else "sd2" if linear else "sd1"
@@ -101,7 +103,8 @@ def _text_width(header: Header) -> int:
 
 def control_report(family: str, layout: str, prefix: str, variant: str = "controlnet") -> Report:
     """The report on a ControlNet."""
-    words = f"a {'union ControlNet' if variant.endswith('union') else 'ControlNet'} for {FAMILY_NAMES[family]}"
+    named = {"controlnet-union": "union ControlNet", "control-lora": "Control-LoRA"}.get(variant, "ControlNet")
+    words = f"a {named} for {FAMILY_NAMES[family]}"
     return Report("controlnet", family, variant, layout=layout, parts=(("controlnet", prefix),), words=words)
 
 

@@ -124,12 +124,16 @@ class VaeHandle:
 
 @dataclass(frozen=True)
 class ControlHandle:
-    """A ControlNet or T2I-Adapter. kind: "controlnet", "controlnet-union", "t2i-adapter"."""
+    """A ControlNet or T2I-Adapter. kind: "controlnet", "controlnet-union", "control-lora", "t2i-adapter".
+
+    base: the denoiser that a Control-LoRA is a change of; None until it is used.
+    """
 
     source: Source
     family: str
     kind: str = "controlnet"
     settings: tuple[tuple[str, Setting], ...] = ()
+    base: Source | None = None
 
 
 @dataclass(frozen=True)

@@ -40,16 +40,15 @@ def denoiser(handle: DenoiserHandle, dtype: torch.dtype) -> nn.Module:
     source = handle.source
     if source.layout == "folder":
         return _from_folder(source, dtype)
-    report, header, prefix = _component(source, "denoiser")
+    report, header, _ = _component(source, "denoiser")
     family = FAMILIES.get(report.family)
     if family is None:
         raise GraphError(
             f"'{source.name}' is {report.family_name}; it is recognised, but cannot be loaded from one file yet. Use its diffusers folder."
         )
-    state = weights.read_source(source, prefix)
     if report.layout in ("ldm", "diffusers") and family.model == "UNet2DConditionModel":
-        config = (_config_beside(source) or architectures.unet(header)) | _said(source, "denoiser")
-        return build(family.model, config, weights.unet(state, config), dtype, source.name)
+        return build(family.model, *_unet(source), dtype, source.name)
+    state = weights.read_source(source, dict(report.parts)["denoiser"])
     if report.layout == "diffusers":
         config = _config_beside(source) or shipped_config(handle.family, family.part)
         return build(family.model, config, state, dtype, source.name)
@@ -57,6 +56,15 @@ def denoiser(handle: DenoiserHandle, dtype: torch.dtype) -> nn.Module:
     config = infer(header)
     ready = weights.flux1(state, config) if report.family == "flux1" else _converted(family.model, config, state)
     return build(family.model, config, ready, dtype, source.name)
+
+
+def _unet(source: Source) -> tuple[Config, State]:
+    """Configuration and tensors of a UNet, by diffusers' names; the tensors stay in the file until they are read."""
+    if source.layout == "folder":
+        return read_config(Path(source.path) / "config.json"), weights.read_source(source)
+    _, header, prefix = _component(source, "denoiser")
+    config = (_config_beside(source) or architectures.unet(header)) | _said(source, "denoiser")
+    return config, weights.unet(weights.read_source(source, prefix), config)
 
 
 def _component(source: Source, part: str) -> tuple[Report, Header, str]:
@@ -260,6 +268,8 @@ def control(handle: ControlHandle, dtype: torch.dtype) -> nn.Module:
         return _from_folder(source, dtype)
     if handle.kind == "t2i-adapter":
         return _t2i_adapter(source, dtype)
+    if handle.kind == "control-lora":
+        return _control_lora(handle, dtype)
     report, header, prefix = _component(source, "controlnet")
     state = weights.read_source(source, prefix)
     if report.layout == "ldm":
@@ -270,6 +280,18 @@ def control(handle: ControlHandle, dtype: torch.dtype) -> nn.Module:
     fallback = {"flux1": "FluxControlNetModel", "sd3": "SD3ControlNetModel"}.get(report.family)
     fallback = fallback or ("ControlNetUnionModel" if handle.kind == "controlnet-union" else "ControlNetModel")
     return build(str(config.get("_class_name", fallback)), config, state, dtype, source.name)
+
+
+def _control_lora(handle: ControlHandle, dtype: torch.dtype) -> nn.Module:
+    """A ControlNet that a file describes as a change of low rank of the denoiser's own first half (Stability's Control-LoRA)."""
+    if handle.base is None:
+        raise GraphError(f"'{handle.source.name}' is a Control-LoRA, which works only on a denoiser.")
+    config, base = _unet(handle.base)
+    change, header = weights.read_source(handle.source), read_header(handle.source.path)
+    config |= {"conditioning_channels": header.dim("input_hint_block.0.weight", 1)}
+    config["conditioning_embedding_out_channels"] = [header.dim(f"input_hint_block.{i}.weight", 0) for i in (0, 4, 8, 12)]
+    state = weights.control_lora(base, change, config)
+    return build("ControlNetModel", {name: value for name, value in config.items() if name != "out_channels"}, state, dtype, handle.source.name)
 
 
 def _t2i_adapter(source: Source, dtype: torch.dtype) -> nn.Module:

@@ -275,6 +275,8 @@ def _worn(handle: Handle) -> Worn:
 def _base_key(handle: Handle) -> Any:
     """What identifies weights before patching."""
     sources: tuple[Source, ...] = handle.sources if isinstance(handle, TextEncoderHandle) else (handle.source,)
+    if isinstance(handle, ControlHandle) and handle.base is not None:
+        sources = (*sources, handle.base)
     settings = tuple(pair for pair in getattr(handle, "settings", ()) if pair[0] != "dtype" or pair[1] == "fp8")
     tokenizers = handle.tokenizers if isinstance(handle, TextEncoderHandle) else ()
     family = handle.family if isinstance(handle, VaeHandle) else ""

@@ -121,6 +121,24 @@ def _renamed(state: State, table: Mapping[str, str]) -> State:
     return {name: value for name, value in found if name is not None}
 
 
+def control_lora(base: State, change: State, config: Mapping[str, Any]) -> State:
+    """A ControlNet from the tensors of a UNet and a Control-LoRA: weight + up @ down, or the weight that the file itself holds.
+
+    Raises: GraphError where the two do not fit.
+    """
+    table = names.unet_modules(config, is_controlnet=True)
+    own = _renamed(change, table)
+    state = {name: value for name, value in base.items() if not name.startswith("up_blocks.")} | own
+    for name in own:
+        if name.endswith(".up"):
+            module = name.removesuffix(".up")
+            weight, up, down = base.get(f"{module}.weight"), own[name].float().flatten(1), own.get(f"{module}.down")
+            if weight is None or down is None or weight.numel() != up.shape[0] * down.flatten(1).shape[1]:
+                raise GraphError(f"The Control-LoRA does not fit this model: '{module}' has another shape. Use one that was made for it.")
+            state[f"{module}.weight"] = weight.float() + (up @ down.float().flatten(1)).reshape(weight.shape)
+    return state
+
+
 def t2i_adapter(state: State, per_level: int) -> State:
     """A T2I-Adapter of its makers under diffusers' names."""
     result: State = {}

@@ -14,6 +14,7 @@ from nodegraph.messages import Failed, Progress
 from nodes.conditioning import inpaint_model, instruct
 from nodes.control import apply_controlnet, fitted_hint
 from nodes.loaders import load_controlnet, load_denoiser, load_vae
+from nodes.models import names
 from nodes.models.memory import MODELS
 from nodes.models.opening import open_control
 from nodes.pictures.files import encode_png
@@ -199,6 +200,47 @@ def test_a_t2i_adapter_is_applied_like_a_controlnet(workshop):
     assert not torch.allclose(plain, held, atol=0.01)
     both = painted(workshop, Bench().control("sketch", strength=0.5).control())
     assert not torch.allclose(both, held, atol=0.01) and torch.isfinite(both).all()
+
+
+def low_rank(unet, seed: int) -> tuple[ControlNetModel, dict[str, Tensor]]:
+    """A ControlNet whose first half differs from the UNet's by changes of rank 2, and the Control-LoRA that says so, as Stability writes them."""
+    net = tiny.randomised(ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(16, 32, 96, 256)), seed)
+    table, base = names.inverse(names.unet_modules(net.config, is_controlnet=True)), unet.state_dict()
+    told, state = {"lora_controlnet": torch.zeros(())}, net.state_dict()
+    for k, name in enumerate(state):
+        module, _, kind = name.rpartition(".")
+        if "controlnet" in name:
+            told[names.rename(name, table)] = state[name].clone()
+        elif kind == "weight" and state[name].ndim > 1 and k % 3:
+            up, down = networks.noise(seed + k, base[name].shape[0], 2) * 0.1, networks.noise(seed + 2 * k, 2, base[name][0].numel()) * 0.1
+            state[name] = base[name] + (up @ down).reshape(base[name].shape)
+            told |= {f"{names.rename(module, table)}.up": up, f"{names.rename(module, table)}.down": down}
+        else:
+            state[name] = base[name]
+    net.load_state_dict(state)
+    return net, told
+
+
+def test_a_control_lora_paints_what_the_controlnet_paints_that_it_stands_for(workshop):
+    net, told = low_rank(tiny.unet(), 11)
+    folder = workshop.folders.models / "controlnet"
+    save_file(tiny.prefixed(net.state_dict(), ""), folder / "full.safetensors")
+    save_file(told, folder / "small.safetensors")
+    assert (folder / "small.safetensors").stat().st_size < (folder / "full.safetensors").stat().st_size
+    handle = open_control(folder / "small.safetensors")
+    assert (handle.family, handle.kind) == ("sd1", "control-lora")
+    full, small = (painted(workshop, Bench().control(f"{name}.safetensors")) for name in ("full", "small"))
+    torch.testing.assert_close(small, full, rtol=0, atol=1e-4)
+    assert not torch.allclose(small, painted(workshop, Bench()), atol=0.01)
+
+
+def test_a_control_lora_for_other_shapes_is_refused_in_words(workshop):
+    _, told = low_rank(tiny.unet(context=96), 12)
+    save_file(told, workshop.folders.models / "controlnet" / "foreign.safetensors")
+    assert "does not fit this model" in refused(workshop, Bench().control("foreign.safetensors"))
+    narrow = {name: value[:, :-1].contiguous() if name.endswith("attn1.to_q.down") else value for name, value in low_rank(tiny.unet(), 13)[1].items()}
+    save_file(narrow, workshop.folders.models / "controlnet" / "narrow.safetensors")
+    assert "does not fit this model" in refused(workshop, Bench().control("narrow.safetensors"))
 
 
 def counting(workshop: Workshop, bench: Bench, module: torch.nn.Module) -> list[int]:
