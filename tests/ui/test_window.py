@@ -236,9 +236,9 @@ def test_browsing_shows_what_was_saved_large_and_leads_to_its_graph(window, qtbo
     window.desk.studio.add(graph())
     window.desk.rooms.workspace_wanted("browse")
     space = window.desk.rooms.spaces["browse"]
-    qtbot.waitUntil(lambda: space.pictures.list.model().rowCount() == 1)
+    qtbot.waitUntil(lambda: space.pictures.list.model().rowCount() == 1, timeout=15_000)
     space.pictures.list.setCurrentIndex(space.pictures.list.model().index(0, 0))
-    qtbot.waitUntil(lambda: not space.image.isNull())
+    qtbot.waitUntil(lambda: not space.image.isNull(), timeout=15_000)
     assert (space._name.whole(), space._size.text()) == ("fox.png", "20 × 10")
     space._acts[1].click()
     settle(qtbot)
