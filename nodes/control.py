@@ -31,6 +31,7 @@ def apply_controlnet(
     end: Percent = 1.0,
     mask: Mask | None = None,
     vae: Vae | None = None,
+    hole: Mask | None = None,
 ) -> Conditioning:
     """Hold the picture to the lines, depth or pose of another one. Several can be chained.
 
@@ -44,6 +45,7 @@ def apply_controlnet(
         end: Share after which it lets go; 60 to 80 % leaves the fine detail to the prompt.
         mask: Where it holds; without it, everywhere.
         vae: The model's own VAE. ControlNets for SD3 and FLUX look through it; the others need none.
+        hole: For ControlNets for inpainting only: what is to be painted anew.
     """
     if start >= end:
         raise GraphError("A ControlNet must start before it ends.", input="start")
@@ -53,7 +55,8 @@ def apply_controlnet(
     if vae is None and _sees_latents(controlnet.handle):
         raise GraphError(f"'{controlnet.handle.source.name}' looks at its picture through the VAE of the model. Connect that VAE.", input="vae")
     where = None if mask is None else mask.values[:1]
-    use = ControlUse(controlnet.handle, image.pixels, strength, (start, end), where, controlnet.kind, None if vae is None else vae.handle)
+    anew = None if hole is None else hole.values
+    use = ControlUse(controlnet.handle, image.pixels, strength, (start, end), where, controlnet.kind, None if vae is None else vae.handle, anew)
     return replace(conditioning, parts=tuple(replace(part, controls=(*part.controls, use)) for part in conditioning.parts))
 
 
@@ -92,6 +95,8 @@ def opened_control(use: ControlUse, denoiser: "DenoiserHandle", size: tuple[int,
     with MODELS.use(handle, device) as model:
         if use.vae is not None and _sees_latents(use.model):
             hint = _as_latents(use, hint, model.module, denoiser, device)
+        elif use.hole is not None:
+            hint = holed(hint, use.hole, handle.kind)
         elif use.model.family == "flux1":
             hint = hint * 2 - 1  # the ones that see pixels were trained on -1..1
         extra: dict[str, Any] = {}
@@ -117,6 +122,16 @@ def _as_latents(use: ControlUse, hint: "Tensor", network: Any, denoiser: "Denois
         if network.config.get("force_zeros_for_pooled_projection"):  # these (InstantX, SD3) were trained without the VAE's shift
             latents = latents + (vae.module.config.shift_factor or 0.0) * vae.module.config.scaling_factor
     return latents
+
+
+def holed(hint: "Tensor", hole: "Tensor", kind: str) -> "Tensor":
+    """A picture whose hole is marked as models for inpainting were trained: -1, or black for union models."""
+    import torch
+
+    from nodes.pictures.limits import fitted_mask, paired
+
+    pixels, where = paired(hint, fitted_mask(hole, hint.shape[-2:], None, "hole"), "image", "hole")
+    return torch.where(where > 0.5, 0.0 if kind == "controlnet-union" else -1.0, pixels)
 
 
 def fitted_hint(hint: "Tensor", size: tuple[int, int]) -> "Tensor":

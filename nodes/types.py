@@ -127,6 +127,7 @@ class ControlUse:
     hint: [1 or batch, 3, height, width] in 0..1, of any size; mask: [1, 1, h, w] or None for everywhere.
     kind: what a union model shall take the picture for: "canny", "depth" ...
     vae: for models that see the picture as latents (SD3, FLUX).
+    hole: [1 or batch, 1, h, w] of any size, for models that are shown what is to be painted anew; None for all others.
     """
 
     model: ControlHandle
@@ -136,6 +137,7 @@ class ControlUse:
     mask: Tensor | None = None
     kind: str = ""
     vae: VaeHandle | None = None
+    hole: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

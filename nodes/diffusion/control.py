@@ -109,9 +109,11 @@ def summed(sums: list[Tensor] | None, new: list[Tensor]) -> list[Tensor]:
 def _adapter(control: Control, x: Tensor, step: StepContext) -> list[Tensor]:
     """T2I-Adapter features: they depend on the hint alone, so they are computed once a run (Mou et al. 2023, arXiv:2302.08453)."""
     hint_for(control, x, len(step.roles))  # words for a number of pictures that does not fit
-    key = (id(control.model), id(control.hint))
+    key, model = (id(control.model), id(control.hint)), control.model
     if key not in step.memo:
-        step.memo[key] = (control.hint, control.model(control.hint.to(device=x.device, dtype=x.dtype)))
+        hint = control.hint.to(device=x.device, dtype=x.dtype)
+        seen = hint.mean(1, keepdim=True) if model.config.in_channels == 1 else hint  # type: ignore[union-attr]  # edges and sketches are grey
+        step.memo[key] = (control.hint, model(seen))
     return [spread(_masked(feature * control.scale, control), x.shape[0]) for feature in step.memo[key][1]]
 
 

@@ -12,7 +12,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from nodegraph.messages import Failed, Progress
 from nodes.conditioning import inpaint_model, instruct
-from nodes.control import apply_controlnet, fitted_hint
+from nodes.control import apply_controlnet, fitted_hint, holed
 from nodes.loaders import load_controlnet, load_denoiser, load_vae
 from nodes.models import names
 from nodes.models.memory import MODELS
@@ -193,6 +193,29 @@ def test_a_mask_says_where_a_control_holds(workshop):
     assert (half - whole).abs()[..., :2].mean() < (half - none).abs()[..., :2].mean()
     assert (half - none).abs()[..., 6:].mean() < (half - whole).abs()[..., 6:].mean()
     assert not torch.equal(everywhere, plain)
+
+
+def test_an_adapter_for_grey_pictures_is_shown_a_grey_one(workshop):
+    adapter = T2IAdapter(in_channels=1, channels=[32, 64], num_res_blocks=1, downscale_factor=8, adapter_type="full_adapter")
+    tiny.randomised(adapter, 6).save_pretrained(workshop.folders.models / "controlnet" / "grey")
+    (workshop.folders.input / "grey.png").write_bytes(encode_png(picture(0).mean(0, keepdim=True).expand(3, -1, -1)))
+    coloured, grey = (painted(workshop, Bench().control("grey", f"{name}.png")) for name in ("hint", "grey"))
+    torch.testing.assert_close(coloured, grey, rtol=0, atol=0.05)  # the mean was rounded to bytes
+    assert not torch.allclose(coloured, painted(workshop, Bench()), atol=0.1)
+
+
+def test_a_hole_is_marked_as_models_for_inpainting_were_trained(workshop):
+    where = torch.zeros(1, 1, 32, 32)
+    where[..., :16] = 1
+    hint, black = picture(1)[None], holed(picture(1)[None], where, "controlnet-union")
+    marked = holed(hint, where, "controlnet")
+    assert (marked[..., :30] == -1).all() and (black[..., :30] == 0).all()
+    assert torch.equal(marked[..., 34:], hint[..., 34:]) and torch.equal(black[..., 34:], hint[..., 34:])
+    bench = Bench().control()
+    apply = bench.said.split(".")[0]
+    bench.nodes["hole"] = ("mask/shape", MASKS["left"])
+    bench.links.append(f"hole.mask > {apply}.hole")
+    assert not torch.allclose(painted(workshop, bench), painted(workshop, Bench().control()), atol=0.01)
 
 
 def test_a_t2i_adapter_is_applied_like_a_controlnet(workshop):
