@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QAbstractButton, QCheckBox, QHBoxLayout, QScrollArea, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractButton, QCheckBox, QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from nodegraph.node import Range, Unit
 from nodegraph.spec import Input
@@ -250,6 +250,7 @@ class MaskEditor(QWidget):
             made = segment(words, f"Show the mask: {words.lower()}")
             made.setChecked(name == "tint")
             made.clicked.connect(lambda _checked=False, name=name: self._see(name))
+            made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             self._sees[name] = made
             row.addWidget(made, 1)
         section.rows.addLayout(row)
