@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from nodegraph.node import HEADLESS, Advanced, Context, File, GraphError, Range, Text, Unit, node
-from nodes.loaders import family_of
+from nodes.loaders import lora_family
 from nodes.types import Denoiser, Image, ImageEncoder, ImagePrompt, IpAdapter, Mask, TextEncoder
 
 Strength = Annotated[float, Range(-10, 10, step=0.05)]
@@ -16,7 +16,7 @@ class Patched(NamedTuple):
     text_encoder: TextEncoder
 
 
-@node("adapters/lora", family=family_of, title="Add LoRA", keywords=("lycoris", "lokr", "loha", "dora", "style"))
+@node("adapters/lora", family=lora_family, title="Add LoRA", keywords=("lycoris", "lokr", "loha", "dora", "style"))
 def add_lora(
     denoiser: Denoiser,
     text_encoder: TextEncoder,
@@ -42,7 +42,7 @@ def add_lora(
     return Patched(replace(denoiser, handle=patched), TextEncoder(text))
 
 
-@node("adapters/lora-denoiser", family=family_of, title="Add LoRA to denoiser", keywords=("lora model only",))
+@node("adapters/lora-denoiser", family=lora_family, title="Add LoRA to denoiser", keywords=("lora model only",))
 def add_lora_to_denoiser(denoiser: Denoiser, file: Annotated[Path, File("loras", (".safetensors", ".sft"))], strength: Strength = 1.0) -> Denoiser:
     """Teach only the denoiser, and leave how words are read as it is.
 

@@ -1,6 +1,6 @@
 """Nodes that open model files. They are instant: only a file's header is read, weights stay on disk until a node needs them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -21,17 +21,29 @@ class Checkpoint(NamedTuple):
     vae: Vae
 
 
-def family_of(values: Mapping[str, Any]) -> str | None:
-    """What the file's header says, for the check of a graph before it runs."""
-    from nodes.models.detect import inspect
+def told_by(opener: str) -> Callable[[Mapping[str, Any]], str | None]:
+    """A function for the check of a graph: the family of the node's file as this function of `nodes.models.opening` opens it.
 
-    path = values.get("file")
-    return inspect(path).family or None if path else None
+    It raises, so that the check tells it, the GraphError for a file of another kind.
+    """
+
+    def family(values: Mapping[str, Any]) -> str | None:
+        from nodes.models import opening
+
+        path = values.get("file")
+        return getattr(getattr(opening, opener)(path), "family", None) or None if path else None
+
+    return family
 
 
-def _chosen_family(values: Mapping[str, Any]) -> str | None:
-    chosen = values.get("family")
-    return chosen if chosen and chosen != "from the file" else family_of(values)
+lora_family = told_by("lora_report")
+
+
+def _vae_family(values: Mapping[str, Any]) -> str | None:
+    from nodes.models.opening import open_vae
+
+    path, chosen = values.get("file"), values.get("family")
+    return open_vae(path, "" if chosen == "from the file" else chosen or "").family or None if path else None
 
 
 def _embeddings() -> str:
@@ -42,7 +54,7 @@ def _embeddings() -> str:
 
 
 def checkpoint_family(values: Mapping[str, Any]) -> str | None:
-    """As `family_of`. Raises GraphError for a checkpoint that lacks a part, so that the check of a graph tells it."""
+    """For the check of a graph, as `told_by`; raises GraphError also for a checkpoint that lacks a part."""
     path = values.get("file")
     return _whole(path)[0].family or None if path else None
 
@@ -71,7 +83,7 @@ def load_checkpoint(file: Annotated[Path, File("checkpoints", WEIGHTS, folders=T
     return Checkpoint(Denoiser(denoiser), TextEncoder(text_encoder), Vae(vae))
 
 
-@node("loaders/denoiser", family=family_of, keywords=("unet", "diffusion model", "transformer"))
+@node("loaders/denoiser", family=told_by("open_denoiser"), keywords=("unet", "diffusion model", "transformer"))
 def load_denoiser(
     file: Annotated[Path, File("diffusion_models", WEIGHTS, folders=True)],
     precision: Annotated[Literal["as the device likes", "fp8"], Advanced()] = "as the device likes",
@@ -109,7 +121,7 @@ def load_text_encoder(
     return TextEncoder(open_text_encoder([path for path in (file, second, third) if path], family, embeddings=_embeddings()))
 
 
-@node("loaders/vae", title="Load VAE", family=_chosen_family)
+@node("loaders/vae", title="Load VAE", family=_vae_family)
 def load_vae(
     file: Annotated[Path, File("vae", WEIGHTS, folders=True)],
     family: Literal["from the file", "sd1", "sd2", "sdxl", "sd3", "flux1", "flux2"] = "from the file",
@@ -125,7 +137,7 @@ def load_vae(
     return Vae(open_vae(file, "" if family == "from the file" else family))
 
 
-@node("loaders/controlnet", title="Load ControlNet", family=family_of, keywords=("control net", "t2i adapter"))
+@node("loaders/controlnet", title="Load ControlNet", family=told_by("open_control"), keywords=("control net", "t2i adapter"))
 def load_controlnet(
     file: Annotated[Path, File("controlnet", WEIGHTS, folders=True)],
     kind: Annotated[
@@ -146,7 +158,7 @@ def load_controlnet(
     return ControlNet(open_control(file), kind)
 
 
-@node("loaders/image-encoder", keywords=("clip vision",))
+@node("loaders/image-encoder", family=told_by("open_image_encoder"), keywords=("clip vision",))
 def load_image_encoder(file: Annotated[Path, File("clip_vision", WEIGHTS, folders=True)]) -> ImageEncoder:
     """Open a network that reads pictures (CLIP vision), for image prompts and unCLIP models."""
     from nodes.models.opening import open_image_encoder
@@ -154,7 +166,7 @@ def load_image_encoder(file: Annotated[Path, File("clip_vision", WEIGHTS, folder
     return ImageEncoder(open_image_encoder(file))
 
 
-@node("loaders/ip-adapter", title="Load IP-Adapter", family=family_of, keywords=("image prompt", "ipadapter"))
+@node("loaders/ip-adapter", title="Load IP-Adapter", family=told_by("open_ip_adapter"), keywords=("image prompt", "ipadapter"))
 def load_ip_adapter(file: Annotated[Path, File("ipadapter", WEIGHTS)]) -> IpAdapter:
     """Open an IP-Adapter, which lets a picture speak as a prompt does."""
     from nodes.models.opening import open_ip_adapter

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from nodegraph.node import Advanced, File, GraphError, Range, Text, Unit, node
 from nodes.adapters import Patched, Strength, part_strengths
-from nodes.loaders import family_of
+from nodes.loaders import lora_family
 from nodes.types import Denoiser, ScheduledLora, TextEncoder
 
 LoraFile = Annotated[Path | None, File("loras", (".safetensors", ".sft"))]
@@ -17,8 +17,8 @@ Percent = Annotated[float, Range(0, 1, step=0.01), Unit("%")]
 def _family(values: Mapping[str, Any]) -> str | None:
     """The family of the first LoRA of a stack that tells one and counts."""
     rows = ("first", "second", "third", "fourth", "fifth")
-    files = (values.get(row) for row in rows if values.get(f"{row}_strength"))
-    return next((found for file in files if (found := family_of({"file": file}))), None)
+    files = (values.get(row) for row in rows if values.get(f"{row}_strength", 1.0))
+    return next((found for file in files if (found := lora_family({"file": file}))), None)
 
 
 @node("adapters/lora-stack", family=_family, title="LoRA stack", keywords=("lora loader stack", "power lora loader", "several loras"))
@@ -58,7 +58,7 @@ def lora_stack(
     return Patched(replace(denoiser, handle=handle), TextEncoder(text))
 
 
-@node("adapters/lora-schedule", family=family_of, title="LoRA over the steps", keywords=("lora schedule", "lora hook", "lora keyframes", "create hook lora"))
+@node("adapters/lora-schedule", family=lora_family, title="LoRA over the steps", keywords=("lora schedule", "lora hook", "lora keyframes", "create hook lora"))
 def lora_schedule(
     denoiser: Denoiser,
     file: Annotated[Path, File("loras", (".safetensors", ".sft"))],

@@ -121,6 +121,8 @@ def t2i_adapter(header: Header) -> Report | None:
 def ip_adapter(header: Header) -> Report | None:
     if not any(n.startswith("image_proj.") for n in header) or not any(n.startswith("ip_adapter.") for n in header):
         return None
+    if any("_lora." in name for name in header):
+        return replace(UNKNOWN, words="it is a FaceID adapter, which needs a face recogniser and is not supported; use one that looks at pictures")
     context = header.dim(next((n for n in header if n.endswith("to_k_ip.weight")), ""), 1)
     family = {768: "sd1", 2048: "sdxl"}.get(context, "")
     variant = "plus" if "image_proj.latents" in header else "full" if "image_proj.proj.3.weight" in header else "base"

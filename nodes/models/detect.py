@@ -20,7 +20,7 @@ from nodes.models.header import Header, read_header
 from nodes.models.report import FAMILY_NAMES, UNKNOWN, Report
 
 RECOGNISERS: tuple[Callable[[Header], Report | None], ...] = (
-    components.lora, denoisers.checkpoint, components.controlnet, components.ip_adapter, denoisers.lone_denoiser, components.vae,
+    components.ip_adapter, components.lora, denoisers.checkpoint, components.controlnet, denoisers.lone_denoiser, components.vae,
     components.t2i_adapter, components.upscaler, components.text_encoder, components.clip_vision, components.embedding,
 )  # fmt: skip
 

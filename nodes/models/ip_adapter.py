@@ -27,8 +27,6 @@ def attach(unet: Any, adapters: tuple[tuple[IpAdapterHandle, float], ...]) -> No
             part, _, rest = name.partition(".")
             if part in parts:
                 parts[part][rest] = value.clone()
-        if any("_lora." in name for name in parts["ip_adapter"]):
-            raise GraphError(f"'{handle.source.name}' is a FaceID adapter, which needs a face recogniser and is not supported.")
         states.append(parts)
     before = dict(unet.attn_processors)
     try:

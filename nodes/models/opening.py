@@ -226,6 +226,14 @@ def open_upscaler(path: Path | str) -> UpscalerHandle:
     return UpscalerHandle(Source(str(path), "file", "upscaler", stamp(path)), report.variant, report.scale)
 
 
+def lora_report(path: Path | str) -> Report:
+    """What a LoRA's file says of itself. Raises GraphError for a file that is none."""
+    report = inspect(path)
+    if report.kind != "lora":
+        raise GraphError(f"'{Path(path).name}' is not a LoRA: {_it_is(report)}.")
+    return report
+
+
 def with_lora(
     denoiser: DenoiserHandle,
     text_encoder: TextEncoderHandle | None,
@@ -239,10 +247,7 @@ def with_lora(
     blocks: (part of a diffusers module name such as "down_blocks.1" or "mid_block", factor) pairs; the first match counts.
     Raises: GraphError for a file that is no LoRA, or a LoRA for another family, before anything is loaded.
     """
-    path = Path(path)
-    report = inspect(path)
-    if report.kind != "lora":
-        raise GraphError(f"'{path.name}' is not a LoRA: {_it_is(report)}.")
+    path, report = Path(path), lora_report(path)
     fits_family = not report.family or report.family == denoiser.family
     width = inspect_context(denoiser)
     fits_width = not report.context or not width or report.context == width

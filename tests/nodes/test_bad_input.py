@@ -166,3 +166,35 @@ def test_a_damaged_vae_stops_at_the_decoder_and_gives_no_black_picture(workshop)
     node, words = refused_at(workshop, painting(model="dark.safetensors"))
     assert node == "decode" and "even in fp32" in words and "may be damaged" in words
     assert "sample" in [event.node for event in workshop.told(Finished)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "folder", "words"),
+    [
+        ("loaders/controlnet", "controlnet", "is not a ControlNet: it is a LoRA for Stable Diffusion XL"),
+        ("loaders/ip-adapter", "ipadapter", "is not an IP-Adapter: it is a LoRA"),
+        ("loaders/vae", "vae", "is not a VAE: it is a LoRA"),
+        ("loaders/denoiser", "diffusion_models", "is not a diffusion model: it is a LoRA for Stable Diffusion XL. Use the LoRA node"),
+        ("loaders/image-encoder", "clip_vision", "is not a CLIP image encoder: it is a LoRA"),
+        ("loaders/checkpoint", "checkpoints", "is not a checkpoint: it is a LoRA"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_by_the_check(workshop, kind, folder, words):
+    (workshop.folders.models / folder).mkdir(exist_ok=True)
+    save_file(lora(2048), workshop.folders.models / folder / "style.safetensors")
+    (told,) = workshop.problems(graph({"load": (kind, {"file": "style.safetensors"})}))
+    assert words in told
+
+
+def test_a_checkpoint_in_the_place_of_a_lora_is_told_by_the_check(workshop):
+    whole = workshop.folders.models / "checkpoints" / "dreams.safetensors"
+    (told,) = workshop.problems(lora_between(file=str(whole)))
+    assert "'dreams.safetensors' is not a LoRA: it is a checkpoint of Stable Diffusion 1" in told
+
+
+def test_a_faceid_adapter_is_told_by_the_check_with_what_to_use_instead(workshop):
+    (workshop.folders.models / "ipadapter").mkdir(exist_ok=True)
+    state = {"image_proj.proj.0.weight": torch.zeros(4, 4), "ip_adapter.1.to_k_ip.weight": torch.zeros(4, 4), "ip_adapter.0.to_q_lora.down.weight": torch.zeros(4, 4)}
+    save_file(state, workshop.folders.models / "ipadapter" / "face.safetensors")
+    (told,) = workshop.problems(graph({"load": ("loaders/ip-adapter", {"file": "face.safetensors"})}))
+    assert "FaceID adapter" in told and "use one that looks at pictures" in told
