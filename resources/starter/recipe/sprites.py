@@ -66,7 +66,7 @@ def flat(npm: Path, names: tuple[str, ...]) -> Atlas:
     from PySide6.QtGui import QGuiApplication, QImage, QPainter
     from PySide6.QtSvg import QSvgRenderer
 
-    _app = QGuiApplication.instance() or QGuiApplication(["-platform", "offscreen"])
+    _app = QGuiApplication.instance() or QGuiApplication(["recipe", "-platform", "offscreen"])
     folder = _package(npm, "@iconify-json/fluent-emoji-flat", "iconify-json-fluent-emoji-flat-1.2.6")
     icons = json.loads((folder / "icons.json").read_text("utf-8"))
     chars = json.loads((folder / "chars.json").read_text("utf-8"))

@@ -8,11 +8,11 @@ OBJECTS: dict[str, str] = {
     "cat": "1f431", "fox": "1f98a", "penguin": "1f427", "frog": "1f438", "apple": "1f34e", "mushroom": "1f344",
     "tree": "1f333", "cactus": "1f335", "rocket": "1f680", "car": "1f697", "house": "1f3e0", "star": "2b50", "heart": "2764",
     "balloon": "1f388", "fish": "1f41f", "snowman": "26c4",
-    # The next sittings.
     "dog": "1f436", "rabbit": "1f430", "panda": "1f43c", "sailboat": "26f5", "bear": "1f43b", "owl": "1f989",
     "chick": "1f425", "duck": "1f986", "turtle": "1f422", "whale": "1f433", "butterfly": "1f98b", "lemon": "1f34b",
     "strawberry": "1f353", "pear": "1f350", "cupcake": "1f9c1", "doughnut": "1f369", "sunflower": "1f33b", "tulip": "1f337",
     "castle": "1f3f0", "moon": "1f319", "robot": "1f916", "crown": "1f451", "gift": "1f381", "unicorn": "1f984",
+    # The next sittings.
     "lion": "1f981", "tiger": "1f42f", "koala": "1f428", "pig": "1f437", "monkey": "1f435", "elephant": "1f418",
     "snail": "1f40c", "dolphin": "1f42c", "octopus": "1f419", "bee": "1f41d", "ladybug": "1f41e", "deer": "1f98c",
     "hedgehog": "1f994", "dinosaur": "1f996", "dragon": "1f409", "horse": "1f40e", "cow": "1f42e", "mouse": "1f42d",
@@ -33,7 +33,7 @@ OBJECTS: dict[str, str] = {
     "ball": "26bd", "kite": "1fa81", "anchor": "2693", "shell": "1f41a", "feather": "1fab6", "trophy": "1f3c6",
     "teddy bear": "1f9f8",
 }  # fmt: skip
-FIRST_OBJECTS = 16
+FIRST_OBJECTS = 40
 
 # Objects that hang, fly or float: no shadow on the ground, placed higher.
 FLOATING = frozenset(
