@@ -114,6 +114,8 @@ def sample(
     with _opened(denoiser, device, (first_step, count)) as family, ExitStack() as opened, torch.inference_mode():
         samples = _fitting(latent, family.latent)
         size = (samples.shape[-2] * family.latent.downscale, samples.shape[-1] * family.latent.downscale)
+        if latent.empty and denoise == 1 and sigmas is None:
+            _warn_of_size(denoiser, size, ctx)
         start = None
         if variation > 0:
             start = noises.variation(samples.shape, seed, variation_seed, variation)
@@ -162,6 +164,21 @@ def sample(
             ctx.warn("Nothing was painted: there is no step to do. Raise the denoise or the steps.")
             last = latent.with_samples(samples.float().cpu(), downscale=family.latent.downscale)
     return last
+
+
+def _warn_of_size(denoiser: Denoiser, size: tuple[int, int], ctx: Context) -> None:
+    """Says when a picture from nothing has far more pixels than the model has ever seen in one."""
+    from nodes.models.defaults import defaults
+    from nodes.models.families import FAMILIES
+
+    if denoiser.handle.family not in FAMILIES:
+        return
+    side, (height, width) = defaults(denoiser.handle).size, size
+    if width * height > 2.5 * side * side:
+        ctx.warn(
+            f"{width} × {height} is far more than the {side} × {side} that this model learned from, so things may come out twice or melt. "
+            f"Start with about {side} × {side} and enlarge the picture afterwards."
+        )
 
 
 class _Kept:
