@@ -145,7 +145,7 @@ class DocumentTabs:
             if something and view in self.views.values():
                 scene.rebuild()
 
-        background().run(says_something, shown)
+        background().run(says_something, shown, owner=scene)
 
     def set_options(self, view: GraphView) -> None:
         """What the preferences say of a canvas."""

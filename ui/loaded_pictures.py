@@ -50,7 +50,7 @@ class LoadedPictures(QObject):
                 continue
             self._asked[path] = source or ("", "")
             if source is not None and self._may_show(path):
-                background().run(partial(picture_of, source), partial(self._show, path, source), lambda _error: None)
+                background().run(partial(picture_of, source), partial(self._show, path, source), lambda _error: None, owner=self)
 
     def _may_show(self, path: str) -> bool:
         preview = self._document.state(path).preview

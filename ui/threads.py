@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import shiboken6
 from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 
 T = TypeVar("T")
@@ -50,9 +51,16 @@ class Background:
         self._pending = 0
         self._soon: deque[Callable[[], object]] = deque()
 
-    def run(self, work: Callable[[], T], done: Callable[[T], None] | None = None, failed: Callable[[Exception], None] | None = None) -> Future[T]:
+    def run(
+        self,
+        work: Callable[[], T],
+        done: Callable[[T], None] | None = None,
+        failed: Callable[[Exception], None] | None = None,
+        owner: QObject | None = None,
+    ) -> Future[T]:
         """Do `work` in a thread; then call `done` with its result or `failed` with its exception in the GUI thread.
 
+        Nothing is called once Qt has taken the `owner` away: name the widget that the outcome is for.
         An exception that nobody takes reaches sys.excepthook, as any other would.
         """
         with self._lock:
@@ -62,6 +70,8 @@ class Background:
             def deliver() -> None:
                 with self._lock:
                     self._pending -= 1
+                if owner is not None and not shiboken6.isValid(owner):
+                    return
                 error = future.exception()
                 if error is None:
                     if done is not None:
@@ -77,11 +87,11 @@ class Background:
         future.add_done_callback(outcome)
         return future
 
-    def soon(self, act: Callable[[], object]) -> None:
-        """Call `act` in a later turn of the event loop of this thread: hands, timers and painting come first."""
+    def soon(self, act: Callable[[], object], owner: QObject | None = None) -> None:
+        """Call `act` in a later turn of the event loop of this thread, unless its owner is gone: hands, timers and painting come first."""
         with self._lock:
             self._pending += 1
-        self._soon.append(act)
+        self._soon.append(act if owner is None else lambda: shiboken6.isValid(owner) and act())
         QTimer.singleShot(0, self._next)
 
     def _next(self) -> None:

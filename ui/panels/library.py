@@ -104,7 +104,7 @@ class LibraryPanel(QWidget):
             if self._shown == "models":
                 self.rebuild()
 
-        background().run(lambda: {kind: folders.names(File(kind, SUFFIXES, kind == "checkpoints")) for kind, _ in KINDS}, done)
+        background().run(lambda: {kind: folders.names(File(kind, SUFFIXES, kind == "checkpoints")) for kind, _ in KINDS}, done, owner=self)
 
     def rebuild(self) -> None:
         self.tree.clear()

@@ -60,7 +60,7 @@ class _Model(QAbstractListModel):
                     place = self.index(self.paths.index(path))
                     self.dataChanged.emit(place, place)
 
-            background().run(lambda: thumbnail(path, side), done, lambda _error: None)
+            background().run(lambda: thumbnail(path, side), done, lambda _error: None, owner=self)
         return found
 
     def show_paths(self, paths: list[Path]) -> None:
@@ -156,11 +156,11 @@ class PicturesPanel(QWidget):
             self._empty.setVisible(not paths)
             self.list.setVisible(bool(paths))
 
-        background().run(lambda: newest_pictures(folder), done, lambda _error: None)
+        background().run(lambda: newest_pictures(folder), done, lambda _error: None, owner=self)
 
     def _show(self, row: int) -> None:
         path = self._model.paths[row]
-        background().run(lambda: thumbnail(path, 0), lambda image: self.picture_wanted.emit(image, str(path)), lambda _error: None)
+        background().run(lambda: thumbnail(path, 0), lambda image: self.picture_wanted.emit(image, str(path)), lambda _error: None, owner=self)
 
     def _menu(self, at: QPoint) -> None:
         index = self.list.indexAt(at)

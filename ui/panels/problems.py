@@ -186,7 +186,7 @@ class Checker(QWidget):
             self._busy = False
             raise error
 
-        background().run(work, done, failed)
+        background().run(work, done, failed, owner=self)
 
     def _tell(self) -> None:
         document = self._document
@@ -254,7 +254,7 @@ class ProblemsPanel(QWidget):
             self._widgets.append(card)
             self._column.insertWidget(place, card)
         if start + CARDS_AT_ONCE < min(len(troubles), MOST_CARDS):
-            background().soon(lambda: self._add_cards(troubles, start + CARDS_AT_ONCE))
+            background().soon(lambda: self._add_cards(troubles, start + CARDS_AT_ONCE), owner=self)
 
 
 class LogPanel(QPlainTextEdit):
@@ -290,4 +290,4 @@ class LogPanel(QPlainTextEdit):
             bar = self.verticalScrollBar()
             bar.setValue(bar.maximum())
 
-        background().run(work, show)
+        background().run(work, show, owner=self)

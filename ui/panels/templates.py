@@ -38,7 +38,7 @@ class TemplateCard(QWidget):
         self.setToolTip(template.about)
         if template.picture is not None:
             path = template.picture
-            background().run(lambda: read_picture(path, 1024), self._show, lambda _error: None)
+            background().run(lambda: read_picture(path, 1024), self._show, lambda _error: None, owner=self)
 
     def _show(self, image: QImage) -> None:
         self._image = image
@@ -207,4 +207,4 @@ class TemplatesPanel(QWidget):
         column.addWidget(scroll, 1)
 
     def set_registry(self, registry: Registry) -> None:
-        background().run(lambda: read_templates(registry), self.grid.show_templates)
+        background().run(lambda: read_templates(registry), self.grid.show_templates, owner=self.grid)
