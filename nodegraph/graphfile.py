@@ -24,7 +24,7 @@ from nodegraph.errors import GraphFileError as GraphFileError
 from nodegraph.graph import SUBGRAPH, Graph, Group, Link, Node, Note, Subgraph, SubgraphInput, SubgraphOutput
 from nodegraph.saving import BACKUPS as BACKUPS
 from nodegraph.saving import backups_of as backups_of
-from nodegraph.saving import write_atomically as write_atomically
+from nodegraph.saving import write_atomically
 from nodegraph.upgrading import upgraded as upgraded
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from nodegraph.errors import GraphError
 from nodegraph.folders import Folders, read_settings, standard
 from nodegraph.graph import REROUTE, Graph
 from nodegraph.node import Declaration, Upgrade
+from nodegraph.saving import write_atomically
 from nodegraph.spec import ANY, Input, NodeSpec, Output, PortType, read_spec
 
 ENTRY_POINTS = "nodegraph.plugins"
@@ -225,8 +226,6 @@ def enable_plugin(folders: Folders, name: str, on: bool = True) -> None:
     Raises:
         GraphError: There is no such file, or the settings cannot be written.
     """
-    from nodegraph.graphfile import write_atomically
-
     path = folders.plugins / name
     settings = read_settings(folders.settings)
     if not settings and folders.settings.exists() and folders.settings.read_bytes().strip() not in (b"", b"{}"):

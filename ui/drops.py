@@ -84,7 +84,7 @@ def use_image(
         folders.input.mkdir(parents=True, exist_ok=True)
         path = folders.input / name
         if not path.exists():
-            from nodegraph.graphfile import write_atomically
+            from nodegraph.saving import write_atomically
 
             write_atomically(path, data)
     except (OSError, ValueError) as error:

@@ -34,7 +34,7 @@ class Faces:
             return
 
         def work() -> None:
-            from nodegraph.graphfile import write_atomically
+            from nodegraph.saving import write_atomically
             from ui.picture import png_bytes
 
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -33,8 +33,8 @@ def render(graph: Graph, path: Path, scale: float = 1.0, theme: str = "dark", re
         _keep.append(QApplication(["nodegraph"]))
     if not graph.nodes and not graph.notes and not graph.groups:
         raise GraphError("There is nothing to draw: the graph is empty.")
-    from nodegraph.graphfile import write_atomically
     from nodegraph.registry import Registry as Loaded
+    from nodegraph.saving import write_atomically
     from ui import theme as themes
     from ui.canvas.view import GraphView
     from ui.document import Document
@@ -82,7 +82,7 @@ def write_image(image: QImage, path: Path, notice: Callable[[Notice], None]) -> 
         path = path.with_name(path.name + ".png")
 
     def work() -> None:
-        from nodegraph.graphfile import write_atomically
+        from nodegraph.saving import write_atomically
 
         write_atomically(path, encoded(image, kinds.get(path.suffix.lower(), "PNG")))
 

@@ -17,6 +17,7 @@ from PySide6.QtCore import QLockFile, QObject, QTimer, Signal
 
 from nodegraph import graphfile
 from nodegraph.graph import Graph
+from nodegraph.saving import write_atomically
 from ui.document import Document
 from ui.threads import background
 
@@ -107,8 +108,8 @@ class Recovery(QObject):
             return
 
         def work() -> None:
-            graphfile.write_atomically(session / f"{name}.graph", graphfile.dumps(graph).encode("utf-8"))
-            graphfile.write_atomically(session / f"{name}.json", json.dumps(about).encode("utf-8"))
+            write_atomically(session / f"{name}.graph", graphfile.dumps(graph).encode("utf-8"))
+            write_atomically(session / f"{name}.json", json.dumps(about).encode("utf-8"))
 
         background().run(work, lambda _none: self.kept.emit(document), lambda error: self._failed(document, error))
 

@@ -171,7 +171,7 @@ def _keep(path: Path) -> None:
 
 def _write(path: Path, touched: Mapping[str, Any]) -> None:
     from nodegraph.folders import read_settings
-    from nodegraph.graphfile import write_atomically
+    from nodegraph.saving import write_atomically
 
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({**read_settings(path), **touched}, indent=1, sort_keys=True, ensure_ascii=False)

@@ -13,6 +13,7 @@ import pytest
 
 from nodegraph import graphfile
 from nodegraph.graph import Graph, Node
+from nodegraph.saving import write_atomically
 from tests.ui import nodes_for_tests as tiny
 from tests.ui.answers import Answers
 from ui.recovery import Recovery
@@ -259,7 +260,7 @@ def test_a_killed_window_leaves_its_unsaved_graph_for_the_next(qapp, studio):
 def test_what_was_declined_is_not_offered_again_but_stays(qapp, studio, tmp_path):
     session = studio.folders.recovery / "session-dead"
     session.mkdir(parents=True)
-    graphfile.write_atomically(session / "a.graph", graphfile.dumps(small()).encode())
+    write_atomically(session / "a.graph", graphfile.dumps(small()).encode())
     found = studio.recovery.found()
     assert [one.title for one in found] == ["Untitled"]
     studio.recovery.decline(found)
