@@ -164,7 +164,7 @@ def main() -> None:
     vae = layout.autoencoder(args.vae).eval()
     solid, flat = sprites.three_d(args.npm, vocabulary.objects), sprites.flat(args.npm, vocabulary.objects)
     judge = Judge(vocabulary)
-    sets = [examples(vae, solid, vocabulary, 500_000, args.scenes), examples(vae, flat, vocabulary, 600_000, args.scenes // 2, flat=True)]
+    sets = [examples(vae, solid, vocabulary, 500_000, args.scenes), examples(vae, flat, vocabulary, 600_000, args.scenes, flat=True)]
     print("scenes ready", flush=True)
     train(judge, sets, args.epochs)
     limits = ceiling(judge, examples(vae, solid, vocabulary, 700_000, 400))
