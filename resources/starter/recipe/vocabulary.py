@@ -9,8 +9,8 @@ from resources.starter.recipe import words
 from resources.starter.recipe.words import Vocabulary
 
 EXAMPLES = (
-    "a penguin in the snow", "a fox in a meadow", "a red car on the beach", "a rocket in space", "a house at night",
-    "a blue cat on a white background", "two apples on a green background", "a star above a house on a blue background",
+    "a penguin in the snow", "a fox in a meadow", "an owl in a forest", "a dog on the beach", "a rocket in space", "a house at night",
+    "a robot in space", "a blue cat on a white background", "a duck on a teal background", "a moon at night",
 )  # fmt: skip
 
 
