@@ -34,7 +34,7 @@ class Trial:
 
     prompt: str
     wanted: tuple[tuple[str, str | None], ...]
-    boxes: tuple[tuple[float, float, float], ...]
+    boxes: tuple[judge.Box, ...]
     backdrop: str | None = None
     count: int = 1
 
@@ -102,7 +102,7 @@ def draw(made: Any, prompts: Sequence[str], seed: int = 0, batch: int = 8, **mor
 def score(seen: judge.Judge, trials: Sequence[Trial], pictures: Tensor) -> dict[str, float]:
     """Shares right of objects, colours (where named), everything of a trial at once, backgrounds and counts."""
     at = [(k, box, want) for k, trial in enumerate(trials) for box, want in zip(trial.boxes, trial.wanted, strict=True)]
-    logits = seen.of_crops(judge.crop(pictures[[k for k, _, _ in at]], [box for _, box, _ in at]))
+    logits = seen.of_crops(pictures[[k for k, _, _ in at]], [box for _, box, _ in at])
     names = [seen.objects[int(i)] for i in logits[0].argmax(1)]
     colours = [seen.colours[int(i)] for i in logits[1].argmax(1)]
     right = dict.fromkeys(range(len(trials)), True)
@@ -194,7 +194,7 @@ def with_lora(made: Any, file: Path, seen: judge.Judge, vocabulary: Vocabulary, 
     for strength in (0.0, 0.25, 0.5, 0.75, 1.0):
         made.set_adapters("flat", adapter_weights=strength)
         pictures = draw(made, [t.prompt for t in trials], seed=3000)
-        out[f"flat at {strength}"] = float(seen.of_crops(judge.crop(pictures, _WHOLE * len(trials)))[2].argmax(1).float().mean())
+        out[f"flat at {strength}"] = float(seen.of_crops(pictures, _WHOLE * len(trials))[2].argmax(1).float().mean())
         out[f"object at {strength}"] = score(seen, trials, pictures)["object"]
     made.unload_lora_weights()
     return out

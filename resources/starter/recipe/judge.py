@@ -15,11 +15,15 @@ from resources.starter.recipe import latents, layout, paint, scenes, sprites, st
 from resources.starter.recipe.words import Vocabulary
 
 SIDE = 48  # of what the classifiers look at
+CLOSE = 80  # of what the style is seen in: shading is gone in a smaller crop
 NATURAL = "natural"
 
 
+Box = tuple[float, float, float]  # centre x and y and side, as fractions of the picture
+
+
 def trunk(width: int) -> nn.Sequential:
-    """[n, 3, 48, 48] -> [n, 16 * width]"""
+    """[n, 3, side, side] -> [n, 16 * width]"""
     layers: list[nn.Module] = []
     for a, b, stride in ((3, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2), (4 * width, 4 * width, 2)):
         layers += [nn.Conv2d(a, b, 3, stride, 1), nn.BatchNorm2d(b), nn.ReLU()]
@@ -34,24 +38,25 @@ class Judge(nn.Module):
         self.objects = vocabulary.objects
         self.colours = (*vocabulary.colours, NATURAL)
         self.backdrops = (*vocabulary.plain, *vocabulary.places, "gradient")
-        self.near, self.far = trunk(width), trunk(width // 2)
-        self.object, self.colour, self.style = (nn.Linear(16 * width, n) for n in (len(self.objects), len(self.colours), 2))
+        self.near, self.close, self.far = trunk(width), trunk(width // 2), trunk(width // 2)
+        self.object, self.colour = (nn.Linear(16 * width, n) for n in (len(self.objects), len(self.colours)))
+        self.style = nn.Linear(8 * width, 2)
         self.backdrop, self.count = nn.Linear(8 * width, len(self.backdrops)), nn.Linear(8 * width, 3)
 
-    def of_crops(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of object, colour and style: whether an object is flat is seen in its shading, not in the whole picture."""
-        seen = self.near(crops)
-        return self.object(seen), self.colour(seen), self.style(seen)
+    def of_crops(self, pictures: Tensor, boxes: Sequence[Box]) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of object, colour and style in one box a picture."""
+        seen = self.near(crop(pictures, boxes, SIDE))
+        return self.object(seen), self.colour(seen), self.style(self.close(crop(pictures, boxes, CLOSE)))
 
     def of_pictures(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.far(F.interpolate(pictures, (SIDE, SIDE), mode="area"))
         return self.backdrop(seen), self.count(seen)
 
 
-def crop(pictures: Tensor, boxes: Sequence[tuple[float, float, float]]) -> Tensor:
-    """[n, 3, 48, 48] around (x, y) with a side, all as fractions, one box a picture (-1..1)."""
-    rows = [[[side, 0.0, 2 * x - 1], [0.0, side, 2 * y - 1]] for x, y, side in boxes]
-    grid = F.affine_grid(torch.tensor(rows, device=pictures.device), [len(boxes), 3, SIDE, SIDE], align_corners=False)
+def crop(pictures: Tensor, boxes: Sequence[Box], side: int) -> Tensor:
+    """[n, 3, side, side] out of pictures -1..1, one box a picture."""
+    rows = [[[size, 0.0, 2 * x - 1], [0.0, size, 2 * y - 1]] for x, y, size in boxes]
+    grid = F.affine_grid(torch.tensor(rows, device=pictures.device), [len(boxes), 3, side, side], align_corners=False)
     # Softened first: a crop is up to two times smaller than what it shows.
     return F.grid_sample(
         F.avg_pool2d(F.pad(pictures, (0, 1, 0, 1), mode="replicate"), 2, 1), grid, padding_mode="border", align_corners=False
@@ -90,7 +95,7 @@ def loss_of(judge: Judge, given: Examples, pick: Tensor, rng: random.Random) -> 
     shown = [given.scenes[int(k)] for k in pick]
     at = [(k, p) for k, scene in enumerate(shown) for p in scene.placements]
     boxes = [(p.x + rng.uniform(-0.05, 0.05), p.y + rng.uniform(-0.05, 0.05), p.size * rng.uniform(1.0, 1.35)) for _, p in at]
-    logits = judge.of_crops(crop(pictures[torch.tensor([k for k, _ in at])], boxes))
+    logits = judge.of_crops(pictures[torch.tensor([k for k, _ in at])], boxes)
     colours = [judge.colours.index(p.colour or NATURAL) for _, p in at]
     loss = F.cross_entropy(logits[0], torch.tensor([judge.objects.index(p.name) for _, p in at]))
     loss = loss + F.cross_entropy(logits[1], torch.tensor(colours))
@@ -105,7 +110,7 @@ def loss_of(judge: Judge, given: Examples, pick: Tensor, rng: random.Random) -> 
 def ceiling(judge: Judge, given: Examples) -> dict[str, float]:
     """Shares that the judge gets right on scenes it never saw: no model can measure better than this."""
     at = [(k, p) for k, scene in enumerate(given.scenes) for p in scene.placements]
-    logits = judge.of_crops(crop(given.pictures[torch.tensor([k for k, _ in at])], [(p.x, p.y, p.size * 1.15) for _, p in at]))
+    logits = judge.of_crops(given.pictures[torch.tensor([k for k, _ in at])], [(p.x, p.y, p.size * 1.15) for _, p in at])
     names, colours = ([table[int(i)] for i in x.argmax(1)] for table, x in zip((judge.objects, judge.colours), logits[:2], strict=True))
     backdrop, count = (x.argmax(1).tolist() for x in judge.of_pictures(given.pictures))
     tinted = [k for k, (_, p) in enumerate(at) if p.colour]

@@ -242,7 +242,7 @@ def paint(scenes: Sequence[Scene], atlas: Atlas, side: int = 128) -> Tensor:
 
 
 def _coloured(sprite: Tensor, colour: str | None) -> Tensor:
-    return tinted(sprite, words.COLOURS[colour]) if colour else sprite
+    return tinted(sprite, words.TINTS[colour]) if colour else sprite
 
 
 def _level(pixels: float) -> int:

@@ -109,12 +109,12 @@ def _single(rng: random.Random, backdrop: Backdrop, name: str, colour: str | Non
 
 
 def _one(rng: random.Random, vocabulary: Vocabulary, backdrop: Backdrop) -> tuple[str, tuple[Placement, ...], str]:
-    name, colour = _object(rng, vocabulary, tinted=0.38)
+    name, colour = _object(rng, vocabulary, tinted=0.5)
     return _named(name, colour), (_single(rng, backdrop, name, colour),), "one"
 
 
 def _pair(rng: random.Random, vocabulary: Vocabulary, backdrop: Backdrop) -> tuple[str, tuple[Placement, ...], str]:
-    first, second = _object(rng, vocabulary, tinted=0.25), _object(rng, vocabulary, tinted=0.25)
+    first, second = _object(rng, vocabulary, tinted=0.35), _object(rng, vocabulary, tinted=0.35)
     one, other = _named(*first), _named(*second)
     jitter = lambda: rng.uniform(-0.02, 0.02)
     sizes = rng.uniform(0.42, 0.48), rng.uniform(0.42, 0.48)

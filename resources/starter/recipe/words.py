@@ -33,7 +33,7 @@ OBJECTS: dict[str, str] = {
     "ball": "26bd", "kite": "1fa81", "anchor": "2693", "shell": "1f41a", "feather": "1fab6", "trophy": "1f3c6",
     "teddy bear": "1f9f8",
 }  # fmt: skip
-FIRST_OBJECTS = 40
+FIRST_OBJECTS = 100
 
 # Objects that hang, fly or float: no shadow on the ground, placed higher.
 FLOATING = frozenset(
@@ -49,6 +49,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 }  # fmt: skip
 NEUTRALS: dict[str, tuple[int, int, int]] = {"white": (244, 244, 246), "black": (28, 28, 34), "gray": (142, 142, 150)}
 PLAIN = COLOURS | NEUTRALS
+TINTS = COLOURS | {name: NEUTRALS[name] for name in ("white", "black")}  # gray is too near to what some objects are
 
 # Place: the phrases that name it.
 PLACES: dict[str, tuple[str, ...]] = {
@@ -84,7 +85,7 @@ class Vocabulary:
     """The part of the world that one training run draws."""
 
     objects: tuple[str, ...]
-    colours: tuple[str, ...] = tuple(COLOURS)
+    colours: tuple[str, ...] = tuple(TINTS)
     plain: tuple[str, ...] = tuple(PLAIN)
     places: tuple[str, ...] = tuple(PLACES)
 
