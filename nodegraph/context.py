@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.cache import Cache
+from nodegraph.embedding import without_home
 from nodegraph.errors import Cancelled
 from nodegraph.folders import new_file
 from nodegraph.messages import Frame, Progress, Run, Saved, Shown, Tell, Warned
@@ -45,6 +46,10 @@ class Surroundings:
     last_progress: float = -math.inf
     in_previews: float = 0.0
     last_frame: float = -math.inf
+    graph_text: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.graph_text = without_home(self.run.graph)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class Reporter:
 
     def __init__(self, around: Surroundings, node_id: str) -> None:
         self.device = around.run.device
-        self.graph_text = around.run.graph
+        self.graph_text = around.graph_text
         self.index, self.count = 0, 1
         self.resumed_from: float | None = None
         self.has_shown = False  # a picture of this node has gone out

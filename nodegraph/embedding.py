@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import BinaryIO
 
 from nodegraph.errors import GraphFileError
 
 PNG_KEYWORD = "nodegraph"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+
+
+def without_home(graph_text: str) -> str:
+    """A graph's text for a picture that others may see: files under the user's folder begin with "~", so that no name is told.
+
+    On the same computer they are found again as before.
+    """
+    home = str(Path.home())
+    if len(home) < 4:  # "/" or "C:\\": of a service, which has no folder of its own
+        return graph_text
+    for written in {home, home.replace("\\", "/")}:
+        start = json.dumps(written, ensure_ascii=graph_text.isascii())[:-1]
+        for slash in ("/", "\\\\"):
+            graph_text = graph_text.replace(start + slash, '"~/')
+    return graph_text
 
 
 def embedded(png: bytes, texts: Mapping[str, str]) -> bytes:

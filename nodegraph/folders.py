@@ -84,13 +84,16 @@ class Folders:
         return list(found)
 
     def resolve(self, kind: str, name: str, base: Path | None = None) -> Path | None:
-        """The file or folder that a graph means by `name`: shipped, in one of the roots, beside the graph (`base`), or absolute.
+        """The file or folder that a graph means by `name`: shipped, in one of the roots, beside the graph (`base`), or absolute
+        (also from the user's folder on, as "~/a.png").
 
         Names written on another system (back-slashes, another sub-folder) are found by their last part.
         """
         plain = name.replace("\\", "/").rstrip("/")
         if not plain.strip(".") or plain.endswith(("/.", "/..")):
             return None  # a whole root is never meant
+        if plain.startswith("~/"):
+            plain = Path(plain).expanduser().as_posix()
         known = shipped(kind)
         if plain in known:
             return known[plain]

@@ -131,7 +131,7 @@ class Context(Protocol):
     """Where to compute: "auto", "cpu", "cuda", "cuda:1", "mps"."""
 
     graph_text: str
-    """The graph as a `.graph` file, to be embedded in pictures; empty in a direct call."""
+    """The graph as a `.graph` file, to be embedded in pictures (paths in the user's folder begin with "~"); empty in a direct call."""
 
     def progress(
         self, done: float, total: float, preview: Callable[[], Any] | None = None, note: str = "", sigma: float | None = None

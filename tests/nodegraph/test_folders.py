@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from nodegraph.embedding import without_home
 from nodegraph.errors import GraphError
 from nodegraph.fingerprint import fingerprint
 from nodegraph.folders import Folders, new_file, read_settings, safe_join, shipped, standard
@@ -156,6 +157,16 @@ def test_an_absolute_name_means_that_file_and_a_relative_one_may_lie_beside_the_
     assert mine.resolve("input", "a.png", base=found.parent) == found
     (tmp_path / "graphs").mkdir()
     assert mine.resolve("input", "../photos/a.png", base=tmp_path / "graphs").samefile(found)
+
+
+def test_a_graph_in_a_picture_does_not_tell_the_users_folder_and_still_finds_its_files(mine, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    photo = put(tmp_path / "photos" / "my fox.png")
+    shared = without_home(json.dumps({"params": {"file": str(photo)}}))
+    assert json.loads(shared)["params"]["file"] == "~/photos/my fox.png"
+    assert mine.resolve("input", "~/photos/my fox.png") == photo
+    assert without_home(json.dumps([str(tmp_path) + "elsewhere"])) == json.dumps([str(tmp_path) + "elsewhere"])
 
 
 @pytest.mark.parametrize(
