@@ -244,7 +244,10 @@ def test_the_upscaler_begins_as_plain_enlargement_and_trains(folder, tmp_path):
     steps = upscaler.Plan(tmp_path, folder / "vae", 1, scenes=4, width=8, layers=2, batch=2, samples=4)
     small, large = upscaler.pairs(steps, sprites.synthetic(WORLD.objects), WORLD)
     assert small.shape[-1] * 2 == large.shape[-1] == 256
-    upscaler.export(upscaler.train(steps, small, large), tmp_path / "upscaler")
+    made = upscaler.train(steps, small, large)
+    ours, bicubic = upscaler.quality(made, small, large)
+    assert abs(ours - bicubic) < 6, "it has hardly learned yet, and is no worse than plain enlargement by much"
+    upscaler.export(made, tmp_path / "upscaler")
     assert (tmp_path / "upscaler" / "x2.json").is_file()
 
 
