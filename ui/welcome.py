@@ -15,6 +15,7 @@ from nodegraph.folders import Folders
 from nodegraph.node import File
 from ui import theme, vocabulary
 from ui.faces import FACES, Faces
+from ui.known_words import KnownWords
 from ui.label import ElidedLabel, IconLabel, Label, button
 from ui.panels.templates import TemplateGrid
 from ui.settings import Settings
@@ -94,30 +95,13 @@ class Welcome(QWidget):
         self._recent.setSpacing(2)
         column.addLayout(self._recent)
         column.addStretch(1)
-        self._knows = self._words()
+        self._knows = KnownWords() if vocabulary.shipped_groups() else None
         for part in (self._knows, self._computer()):
             if part is not None:
                 column.addWidget(part)
                 column.addSpacing(8)
         self._side = side
         return side
-
-    def _words(self) -> QWidget | None:
-        """What can be asked of the model that ships, by kind."""
-        groups = vocabulary.shipped_groups()
-        if not groups:
-            return None
-        box = QFrame()
-        box.setProperty("kind", "well")
-        column = QVBoxLayout(box)
-        column.setContentsMargins(14, 12, 14, 12)
-        column.setSpacing(4)
-        column.addWidget(Label("The model that ships knows", "strong"))
-        for name, words in groups.items():
-            row = Label(f"{name}: {', '.join(words)}", "dim", wrap=True)
-            row.setAccessibleName(name)
-            column.addWidget(row)
-        return box
 
     def _computer(self) -> QWidget:
         box = QFrame()

@@ -1,10 +1,13 @@
-"""Words are offered while a prompt for the shipped model is typed, and only then."""
+"""Words are offered while a prompt for the shipped model is typed, and only then; the first page tells them."""
 
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel
 
 from nodegraph.graph import Graph
 from nodegraph.node import Text
 from nodegraph.spec import Input
 from ui import vocabulary
+from ui.known_words import KnownWords, WordsSheet
 from ui.panels.controls import EditorContext, make_editor
 
 PROMPT = Input("text", "str", default="", markers=(Text(4, prompt=True),))
@@ -40,3 +43,16 @@ def test_the_shipped_model_tells_its_words_to_graphs_that_use_it():
     other, _ = starter.added("loaders/checkpoint", file="juniper-xl.safetensors")
     assert vocabulary.uses_shipped_model(starter)
     assert not vocabulary.uses_shipped_model(other) and not vocabulary.uses_shipped_model(Graph())
+
+
+def test_the_first_page_tells_some_words_and_shows_every_one_on_demand(qtbot):
+    page = KnownWords()
+    qtbot.addWidget(page)
+    page.show()
+    things = vocabulary.shipped_groups()["Things"]
+    told = [label.text() for label in page.findChildren(QLabel)]
+    assert any(text.startswith("Things: ") and text.endswith(f"{things[11]} and {len(things) - 12} more") for text in told)
+    qtbot.mouseClick(page.all, Qt.MouseButton.LeftButton)
+    sheet = page.findChild(WordsSheet)
+    assert ", ".join(sorted(things)) in [label.text() for label in sheet.findChildren(QLabel)]
+    sheet.close()
