@@ -92,6 +92,7 @@ def start(window: MainWindow, paths: Sequence[Path]) -> None:
         window.status.start()
         if not paths and window.settings.is_new:
             desk.studio.open_template(EXAMPLES / "text_to_image.graph", "Text to image")
+            desk.hints.tell("words")
         elif not paths and not window.settings.get("show_welcome"):
             desk.new()
 

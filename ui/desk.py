@@ -17,6 +17,7 @@ from ui.command_palette import Command, CommandPalette
 from ui.dock import Dock, Header
 from ui.document import Document
 from ui.document_tabs import DocumentTabs
+from ui.hints import Hints
 from ui.keeper import Keeper
 from ui.label import tool
 from ui.menus import ARRANGE, Actions, recent_menu
@@ -54,6 +55,7 @@ class Desk(QObject):
         self.runs = Runs(settings, start_runner, Keeper(folders.queue) if settings.path is not None else None, self)
         self.runs.output = str(folders.output)
         self.tabs = DocumentTabs(self)
+        self.hints = Hints(self.window.settings, self.window.notices.show_notice)
         self.running = Running(self)
         self.sweeping = Sweeping(self)
         self.rooms = Rooms(self)
@@ -302,6 +304,7 @@ class Desk(QObject):
         view = self.view
         if view is not None:
             view.add_node(type_id, self.palette_of_nodes.where, hint)
+            self.hints.tell("links")
             if keep_open:
                 self.palette_of_nodes.where += QPointF(0, 160)
             else:

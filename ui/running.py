@@ -82,6 +82,8 @@ class Running:
         else:
             self.window.notices.take_back("run")
         if job.state == "done":
+            if job.steps and job.document is self.desk.document:
+                self.desk.hints.tell("steps")
             spent = seconds_words(job.seconds)
             self.window.status.hints.say(f"Done in {spent}" + (f", {job.cached} of {job.ran + job.cached} nodes were kept from before" if job.cached else ""), 5)
         self.show_run()

@@ -76,6 +76,7 @@ def test_the_very_first_start_shows_a_graph_that_runs_with_the_picture_it_made(q
     assert document.title == "Text to image" and not document.is_dirty and document.path is None
     (shown,) = [state for state in document.states.values() if state.preview is not None]
     assert made.desk.viewer.view.image.cacheKey() == shown.preview.cacheKey()
+    assert made.settings.get("hints_seen") == ["words"]
     assert not Settings(None).is_new
 
 
