@@ -90,6 +90,8 @@ def _outside_part(menu: QMenu, view: GraphView, document: Document, target: Targ
     end: End = ("out" if side == "out" else "in", target.id, name)
     words = "Take off the subgraph" if end in view.graph_scene.shown_outside else "Show on the subgraph"
     _add(menu, words, lambda: view.commands.promote(end), "workflow")
+    if end in view.graph_scene.shown_outside:
+        _add(menu, "Rename on the subgraph", lambda: view.editor.edit_outer_name(end), "pencil")
 
 
 def _color_part(menu: QMenu, view: GraphView, document: Document) -> None:

@@ -207,6 +207,11 @@ class Commands:
             return self.view.edit_root("Take off the subgraph", lambda root: inside.demoted(root, name, [end]))
         return self.view.edit_root("Show on the subgraph", lambda root: inside.promoted(root, name, end))
 
+    def rename_outside(self, end: inside.End, words: str) -> bool:
+        """Call what the subgraph shows of an inner port by another name."""
+        name = self.open_name
+        return name is not None and self.view.edit_root("Rename on the subgraph", lambda root: inside.renamed(root, name, end, words))
+
     # -- select
 
     def do_select_all(self) -> None:

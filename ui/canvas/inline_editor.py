@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit, QWidget
 from nodegraph.graph import Graph
 from nodegraph.spec import REQUIRED
 from ui import theme as themes
-from ui.canvas import edits
+from ui.canvas import edits, inside
 from ui.canvas.anatomy import HEADER, PAD, ROW, Row
 from ui.canvas.node_item import NodeItem
 
@@ -126,6 +126,24 @@ class InlineEditor(QObject):
         if text is not None and text != before:
             self.view.edit("Rename", lambda graph: edits.with_title(graph, name, text))
         self.close_editor()
+
+    def edit_outer_name(self, end: inside.End) -> bool:
+        """Rename what the subgraph shows of an inner port or value, at its place on the node."""
+        side, node, port = end
+        name, item = self.view.commands.open_name, self.view.graph_scene.nodes.get(node)
+        before = inside.outer_name(self.view.document.root, name, end) if name is not None else None
+        if before is None or item is None:
+            return False
+        line = _Title(before.replace("_", " "), self.view)
+        row = next((row for row in item.anatomy.rows if side == "in" and row.name == port), None)
+        place = item.anatomy.port(side, port)
+        y, height = (row.y, min(row.height, ROW)) if row is not None else (place.y - ROW / 2 if place is not None else 0.0, ROW)
+        line.done.connect(lambda words: (self.close_editor(), words is not None and self.view.commands.rename_outside(end, words)))
+        self._read = lambda graph: node in graph.nodes
+        self._open(line, QRectF(item.x() + PAD, item.y() + y, item.anatomy.width - 2 * PAD, height))
+        line.setFocus()
+        line.selectAll()
+        return True
 
     def edit_note(self, name: str) -> bool:
         """Write a note, in Markdown."""

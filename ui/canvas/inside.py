@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal
@@ -63,6 +64,56 @@ def demoted(root: Graph, name: str, ends: Iterable[End]) -> Graph:
         if inner is not root.subgraphs[other].graph:
             root = with_inner(root, other, inner)
     return _without_ends(root, name, lost_in, lost_out)
+
+
+def outer_name(root: Graph, name: str, end: End) -> str | None:
+    """What an inner port or value is called on the subgraph; None where it is not shown there."""
+    definition = root.subgraphs[name]
+    side, node, port = end
+    if side == "in":
+        return next((item.name for item in definition.inputs if (node, port) in item.targets), None)
+    return next((out.name for out in definition.outputs if (out.node, out.output) == (node, port)), None)
+
+
+def renamed(root: Graph, name: str, end: End, wish: str) -> Graph:
+    """Another name for what a subgraph shows; links and values of every instance follow. A taken name gets a number, an empty one changes nothing."""
+    definition, before = root.subgraphs[name], outer_name(root, name, end)
+    plain = re.sub(r"\W+", "_", wish.strip().lower()).strip("_")
+    if before is None or plain in ("", before):
+        return root
+    is_input = end[0] == "in"
+    ports = definition.inputs if is_input else definition.outputs
+    now = _free(plain, (item.name for item in ports if item.name != before))
+    if is_input:
+        definition = replace(definition, inputs=tuple(item._replace(name=now) if item.name == before else item for item in definition.inputs))
+    else:
+        definition = replace(definition, outputs=tuple(out._replace(name=now) if out.name == before else out for out in definition.outputs))
+    root = root.with_subgraph(name, definition)
+    for other in list(root.subgraphs):
+        inner = _with_end_renamed(root.subgraphs[other].graph, name, is_input, before, now)
+        if inner is not root.subgraphs[other].graph:
+            root = with_inner(root, other, inner)
+    return _with_end_renamed(root, name, is_input, before, now)
+
+
+def _with_end_renamed(graph: Graph, name: str, is_input: bool, before: str, now: str) -> Graph:
+    """Instances in a graph have their links and values under another name."""
+    instances = {node.id for node in graph.nodes.values() if node.subgraph == name}
+    if not instances:
+        return graph
+    incoming = {}
+    for target, links in graph.incoming.items():
+        if is_input:
+            made = [link._replace(input=now) if target in instances and link.input == before else link for link in links]
+        else:
+            made = [link._replace(output=now) if link.source in instances and link.output == before else link for link in links]
+        incoming[target] = tuple(sorted(made, key=lambda link: link.input))
+    graph = replace(graph, incoming=incoming)
+    for node_id in instances if is_input else ():
+        values = graph.nodes[node_id].values
+        if before in values:
+            graph = graph.without_value(node_id, before).with_value(node_id, now, values[before])
+    return graph
 
 
 def _without_ends(graph: Graph, name: str, inputs: set[str], outputs: set[str]) -> Graph:

@@ -50,6 +50,32 @@ def test_a_value_is_shown_on_the_subgraph_and_taken_off_again(document: Document
     assert "guidance" not in document.root.nodes[opened].values
 
 
+def test_what_a_subgraph_shows_is_renamed_and_values_and_links_of_its_instances_follow(document: Document, view: GraphView, opened: str) -> None:
+    view.commands.promote(("in", "sample", "guidance"))
+    document.leave()
+    document.edit("", lambda g: g.with_value(opened, "guidance", 3.0))
+    document.enter(opened)
+    assert view.editor.edit_outer_name(("in", "sample", "guidance"))
+    view.editor.widget.setText("How much")
+    view.editor.accept_editor()
+    assert outside(document, opened)[0][-1] == "how_much" and document.root.nodes[opened].values["how_much"] == 3.0
+    wires = [(link.target, link.input) for link in document.root.links if link.source == opened]
+    assert view.commands.rename_outside(("out", "sample", "latent"), "Picture!")
+    assert outside(document, opened)[1] == ["picture"]
+    assert [(link.target, link.input) for link in document.root.links if link.source == opened and link.output == "picture"] == wires
+    assert document.undo() == "Rename on the subgraph" and outside(document, opened)[1] == ["latent"]
+
+
+def test_a_name_that_is_taken_gets_a_number_and_an_empty_one_changes_nothing(document: Document, view: GraphView, opened: str) -> None:
+    view.commands.promote(("in", "sample", "guidance"))
+    view.commands.promote(("in", "sample", "steps"))
+    before = document.root
+    view.commands.rename_outside(("in", "sample", "steps"), " - ")
+    assert document.root is before
+    view.commands.rename_outside(("in", "sample", "steps"), "guidance")
+    assert outside(document, opened)[0][-2:] == ["guidance", "guidance_2"]
+
+
 def test_taking_an_output_off_takes_the_links_of_all_instances_along(document: Document, view: GraphView, opened: str) -> None:
     assert any(link.source == opened for link in document.root.links)
     view.commands.promote(("out", "sample", "latent"))

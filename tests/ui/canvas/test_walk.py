@@ -177,6 +177,11 @@ class Walker:
             side, name = sorted(item.anatomy.by_key)[number % len(item.anatomy.by_key)]
             self.view.commands.promote(("out" if side == "out" else "in", item.node.id, name))
 
+    def do_rename_outside(self, number: int) -> None:
+        shown = sorted(self.view.graph_scene.shown_outside)
+        if shown:
+            self.view.commands.rename_outside(shown[number % len(shown)], ["strength", "size", ""][number % 3])
+
     def do_color(self, number: int) -> None:
         self.view.commands.color(["category.mask", "category.image", None][number % 3])
 
