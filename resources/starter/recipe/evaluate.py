@@ -18,6 +18,7 @@ from resources.starter.recipe.autoencoder import quality
 from resources.starter.recipe.words import Vocabulary
 
 GUIDANCE, STEPS = 4.0, 20
+TRIALS = 200
 GRID = (
     "a cat in a meadow", "a fox in the snow", "a frog on a blue background", "a penguin in the snow", "an apple on a white background",
     "a mushroom in a forest", "a tree at sunset", "a cactus in the desert", "a rocket in space", "a red car on the beach",
@@ -150,9 +151,9 @@ def text_to_image(made: Any, seen: judge.Judge, vocabulary: Vocabulary, each: in
     out = {}
     for name, trials in (
         ("singles", singles(vocabulary, each, 1)),
-        ("held-out colours", held_out(vocabulary, 4, 2)),
-        ("relations", relations(vocabulary, 40, 3)),
-        ("counts", counts(vocabulary, 40, 4)),
+        ("held-out colours", held_out(vocabulary, TRIALS // len(words.HELD_OUT), 2)),
+        ("relations", relations(vocabulary, TRIALS, 3)),
+        ("counts", counts(vocabulary, TRIALS, 4)),
     ):
         started = time.process_time()
         out[name] = score(seen, trials, draw(made, [t.prompt for t in trials], seed=1000))
@@ -188,7 +189,7 @@ def with_control(made: Any, control: Any, seen: judge.Judge, vocabulary: Vocabul
 @torch.no_grad()
 def with_lora(made: Any, file: Path, seen: judge.Judge, vocabulary: Vocabulary, count: int) -> dict[str, float]:
     """Share of pictures judged flat, and of objects right, at several strengths of the LoRA."""
-    trials = singles(vocabulary, 1, 5)[:count]
+    trials = singles(vocabulary, -(-count // len(vocabulary.objects)), 5)[:count]
     made.load_lora_weights(file.parent, weight_name=file.name, adapter_name="flat")
     out = {}
     for strength in (0.0, 0.25, 0.5, 0.75, 1.0):
@@ -221,13 +222,13 @@ def main() -> None:
         vocabulary = Vocabulary.first(len(seen.objects))
         figures |= text_to_image(made, seen, vocabulary, args.each)
         if args.lora:
-            figures["lora"] = with_lora(made, args.lora, seen, vocabulary, 40)
+            figures["lora"] = with_lora(made, args.lora, seen, vocabulary, TRIALS)
         if args.npm and args.controlnet:
             from diffusers import ControlNetModel
 
             control = ControlNetModel.from_pretrained(args.controlnet, dtype=torch.float32, local_files_only=True)
             atlas = sprites.three_d(args.npm, vocabulary.objects)
-            figures["controlnet"] = with_control(made, control, seen, vocabulary, atlas, 40)
+            figures["controlnet"] = with_control(made, control, seen, vocabulary, atlas, TRIALS)
     if args.npm:
         vocabulary = Vocabulary.first()
         rng = random.Random(900_000)
