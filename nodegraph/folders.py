@@ -26,7 +26,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".g
 _DEVICE_NAMES = {"con", "prn", "aux", "nul", "conin$", "conout$", *(f"{port}{i}" for port in ("com", "lpt") for i in "0123456789¹²³")}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Folders:
     """The folders of one user. `extra` adds roots per kind of file: {"loras": ("D:/loras",), "models": ("/mnt/models",)}.
 
@@ -37,6 +37,21 @@ class Folders:
     cache: Path
     output: Path
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    _settings_seen: tuple[int, int] | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._settings_seen = _stamp(self.settings)
+
+    def refresh(self) -> bool:
+        """Take up folders that were chosen since; True if the settings are other ones. Kept results stay where they are until the next start."""
+        stamp = _stamp(self.settings)
+        if stamp == self._settings_seen:
+            return False
+        self._settings_seen = stamp
+        chosen = _folders_in(self.settings)
+        self.output = _chosen(chosen.get("output"), self.output)
+        self.extra = _roots_in(chosen)
+        return True
 
     @property
     def settings(self) -> Path:
@@ -132,12 +147,28 @@ def standard() -> Folders:
         home = platformdirs.user_data_path("Nodegraph", appauthor=False)
         cache = platformdirs.user_cache_path("Nodegraph", appauthor=False) / "results"
         output = platformdirs.user_pictures_path() / "Nodegraph"
-    chosen = read_settings(home / "settings.json").get("folders", {})
-    extra = {}
-    if isinstance(chosen, dict):
-        cache, output = _chosen(chosen.get("cache"), cache), _chosen(chosen.get("output"), output)
-        extra = {k: tuple(p for p in v if isinstance(p, str) and p) for k, v in chosen.items() if isinstance(v, list)}
-    return Folders(home, cache, output, extra)
+    chosen = _folders_in(home / "settings.json")
+    cache, output = _chosen(chosen.get("cache"), cache), _chosen(chosen.get("output"), output)
+    return Folders(home, cache, output, _roots_in(chosen))
+
+
+def _folders_in(settings: Path) -> dict[str, Any]:
+    """What a settings file says about folders."""
+    chosen = read_settings(settings).get("folders", {})
+    return chosen if isinstance(chosen, dict) else {}
+
+
+def _roots_in(chosen: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {k: tuple(p for p in v if isinstance(p, str) and p) for k, v in chosen.items() if isinstance(v, list)}
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Changes when the file does."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _chosen(wish: Any, otherwise: Path) -> Path:

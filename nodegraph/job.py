@@ -32,6 +32,7 @@ def perform(
     began = time.perf_counter()
     outcome = Outcome("failed")
     try:
+        registry.folders.refresh()
         base = Path(run.base) if run.base else None
         graph = graphfile.upgraded(graphfile.parse(run.graph, run.title or "This graph"), registry)
         plan = make_plan(graph, registry, run.targets or None, base)

@@ -406,6 +406,15 @@ class Desk(QObject):
                 self.tabs.set_options(view)
         elif name == "cache":
             self.runs.renew_worker()
+        elif name == "folders":
+            self._folders_changed()
+
+    def _folders_changed(self) -> None:
+        """Chosen folders count at once: the worker reads them from the file before its next run."""
+        self.window.settings.flush()
+        self.window.folders.refresh()
+        self.runs.output = str(self.window.folders.output)
+        self.checker.check_now()
 
     def _fill_nodes_menu(self, menu: QMenu) -> None:
         specs = self.studio.registry.specs if self.studio.registry is not None else {}

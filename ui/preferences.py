@@ -180,11 +180,8 @@ class Preferences(QDialog):
 
     def _folders(self) -> QWidget:
         page, column = _page("Folders")
-        folders = self._window.folders
-        for words, path in (("Models", folders.models), ("Pictures", folders.output), ("Input", folders.input), ("Nodes of your own", folders.plugins), ("Kept results", folders.cache)):
-            label = ElidedLabel(str(path), "value", Qt.TextElideMode.ElideMiddle)
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            column.addWidget(_line(words, label))
+        self._single_folders = QVBoxLayout()
+        column.addLayout(self._single_folders)
         change = button("Change where pictures go")
         change.clicked.connect(lambda: self._choose_single("output"))
         row = QHBoxLayout()
@@ -196,11 +193,16 @@ class Preferences(QDialog):
         column.addSpacing(8)
         column.addLayout(self._folder_lists)
         self._show_folders()
-        column.addWidget(Label("Folders count from the next start.", "faint"))
         column.addStretch(1)
         return page
 
     def _show_folders(self) -> None:
+        _clear(self._single_folders)
+        folders = self._window.folders
+        for words, path in (("Models", folders.models), ("Pictures", folders.output), ("Input", folders.input), ("Nodes of your own", folders.plugins), ("Kept results", folders.cache)):
+            label = ElidedLabel(str(path), "value", Qt.TextElideMode.ElideMiddle)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            self._single_folders.addWidget(_line(words, label))
         _clear(self._folder_lists)
         chosen = self._settings.shared("folders")
         for kind, words, about in FOLDERS:
@@ -245,6 +247,7 @@ class Preferences(QDialog):
         path = self._desk.studio.questions.which_folder(self._window.folders.output)
         if path is not None:
             self._settings.set_shared("folders", {**self._settings.shared("folders"), kind: str(path)})
+            self._show_folders()
 
     def _keys(self) -> QWidget:
         page, column = _page("Keys")

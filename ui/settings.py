@@ -87,7 +87,7 @@ class Settings(QObject):
         return dict(value) if isinstance(value, dict) else {}
 
     def set_shared(self, name: str, chosen: Mapping[str, Any]) -> None:
-        """Choose for the engine; it counts from the next start of the worker on."""
+        """Choose for the engine: folders count from the next run on, the cache from the next start of the worker."""
         self._values[name] = dict(chosen)
         self._touched.add(name)
         self._timer.start()

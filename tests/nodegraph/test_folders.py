@@ -265,6 +265,17 @@ def test_everything_hangs_on_one_folder_that_the_user_may_name(tmp_path, monkeyp
     assert found.output == Path("/pictures") and found.cache == tmp_path / "ng" / "cache" and found.extra == {"loras": ("/l",)}
 
 
+def test_folders_that_are_chosen_while_the_program_runs_count_from_then_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("NODEGRAPH_HOME", str(tmp_path / "home"))
+    mine = standard()
+    put(tmp_path / "more" / "line.safetensors")
+    assert mine.resolve("loras", "line.safetensors") is None and not mine.refresh()
+    put(mine.settings).write_text(json.dumps({"folders": {"loras": [str(tmp_path / "more")], "output": str(tmp_path / "pictures")}}))
+    assert mine.refresh() and mine.output == tmp_path / "pictures"
+    assert mine.resolve("loras", "line.safetensors") == tmp_path / "more" / "line.safetensors"
+    assert not mine.refresh()
+
+
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b'{"folders": []}', b'{"folders": {"output": 3}}'])
 def test_broken_settings_count_as_none(tmp_path, monkeypatch, text):
     monkeypatch.setenv("NODEGRAPH_HOME", str(tmp_path))

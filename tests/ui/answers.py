@@ -15,6 +15,7 @@ class Answers:
         self.conflict_answer = "cancel"
         self.save_path: Path | None = None
         self.open_paths: list[Path] = []
+        self.folders: list[Path] = []
 
     def unsaved(self, titles: Sequence[str]) -> str:
         self.asked.append(f"unsaved {', '.join(titles)}")
@@ -36,4 +37,4 @@ class Answers:
         return self.open_paths
 
     def which_folder(self, folder: Path) -> Path | None:
-        return None
+        return self.folders.pop(0) if self.folders else None

@@ -18,6 +18,7 @@ from tests.ui import nodes_for_tests as tiny
 from tests.ui.answers import Answers
 from ui import theme
 from ui.canvas.model import PortRef
+from ui.label import ElidedLabel
 from ui.main_window import MainWindow
 from ui.panels.problems import ProblemsPanel
 from ui.settings import Settings
@@ -78,6 +79,22 @@ def test_the_very_first_start_shows_a_graph_that_runs_with_the_picture_it_made(q
     assert made.desk.viewer.view.image.cacheKey() == shown.preview.cacheKey()
     assert made.settings.get("hints_seen") == ["words"]
     assert not Settings(None).is_new
+
+
+def test_folders_chosen_in_the_preferences_count_at_once(qtbot, look, tmp_path):
+    from ui.preferences import Preferences
+
+    folders, answers = tiny.folders_in(tmp_path), Answers()
+    answers.folders = [tmp_path / "mine", tmp_path / "shown"]
+    made = MainWindow(Settings(folders.settings), folders, tiny.start_runner(folders), answers)
+    qtbot.addWidget(made, before_close_func=lambda w: (background().drain(), w.desk.runs.shutdown()))
+    page = Preferences(made.desk, "folders")
+    qtbot.addWidget(page)
+    page._add_folder("loras")
+    page._choose_single("output")
+    assert tmp_path / "mine" in folders.roots("loras")
+    assert folders.output == tmp_path / "shown" and made.desk.runs.output == str(tmp_path / "shown")
+    assert str(tmp_path / "shown") in [label.whole() for label in page.findChildren(ElidedLabel)]
 
 
 def test_tabs_show_the_names_and_a_dot_for_unsaved_work(window):
