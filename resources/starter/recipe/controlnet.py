@@ -63,7 +63,7 @@ def train(plan: Plan) -> Any:
     unet, encoder = base.unet.to(plan.device).requires_grad_(False), base.text_encoder.to(plan.device).requires_grad_(False)
     control = build(unet, plan.hint_widths).to(plan.device).train()
     average = state.Average(control.parameters(), 0.998)
-    optimizer = torch.optim.AdamW(control.parameters(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(control.parameters(), lr=plan.rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True)
     file, seen = plan.state_folder / "controlnet.pt", 0
     kept = state.load(file)
     if kept is not None:
@@ -95,7 +95,7 @@ def train(plan: Plan) -> Any:
             loss = loss_of(control, unet, diffusion, clean, words, conditions(shards.pictures[pick].to(plan.device)))
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(control.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(control.parameters(), 1.0, foreach=True)
         optimizer.step()
         average.update()
         step, seen, total = step + 1, seen + plan.batch, total + float(loss.detach())
@@ -123,10 +123,12 @@ def main() -> None:
     parser.add_argument("--latents", type=Path, required=True, help="shards with pictures")
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--shards", type=int, default=Plan.shards, help="how many shards are held in memory with their pictures")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--export", type=Path, required=True)
     args = parser.parse_args()
-    export(train(Plan(args.state, args.latents, args.model, args.minutes, device=args.device)), args.export)
+    plan = Plan(args.state, args.latents, args.model, args.minutes, shards=args.shards, device=args.device)
+    export(train(plan), args.export)
 
 
 if __name__ == "__main__":

@@ -90,16 +90,16 @@ def _disturbed(pictures: Tensor) -> Tensor:
     return torch.where(torch.rand(len(pictures), 1, 1, 1) < 0.4, blurred, pictures)
 
 
-def loss_of(judge: Judge, given: Examples, pick: Tensor, rng: random.Random) -> Tensor:
-    pictures = _disturbed(given.pictures[pick])
-    shown = [given.scenes[int(k)] for k in pick]
+def loss_of(judge: Judge, pictures: Tensor, shown: Sequence[scenes.Scene], flat: Sequence[bool], rng: random.Random) -> Tensor:
+    """The loss of pictures -1..1, the scenes they show, and whether each is in the flat style."""
+    pictures = _disturbed(pictures)
     at = [(k, p) for k, scene in enumerate(shown) for p in scene.placements]
     boxes = [(p.x + rng.uniform(-0.05, 0.05), p.y + rng.uniform(-0.05, 0.05), p.size * rng.uniform(1.0, 1.35)) for _, p in at]
     logits = judge.of_crops(pictures[torch.tensor([k for k, _ in at])], boxes)
     colours = [judge.colours.index(p.colour or NATURAL) for _, p in at]
     loss = F.cross_entropy(logits[0], torch.tensor([judge.objects.index(p.name) for _, p in at]))
     loss = loss + F.cross_entropy(logits[1], torch.tensor(colours))
-    loss = loss + F.cross_entropy(logits[2], torch.full((len(at),), int(given.flat)))
+    loss = loss + F.cross_entropy(logits[2], torch.tensor([int(flat[k]) for k, _ in at]))
     backdrop, count = judge.of_pictures(pictures)
     loss = loss + F.cross_entropy(backdrop, torch.tensor([judge.backdrops.index(s.backdrop.label) for s in shown]))
     same = torch.tensor([k for k, s in enumerate(shown) if s.kind in ("one", *words.COUNTS.values())], dtype=torch.long)
@@ -125,24 +125,28 @@ def ceiling(judge: Judge, given: Examples) -> dict[str, float]:
 
 
 def train(judge: Judge, sets: Sequence[Examples], epochs: int, batch: int = 32, rate: float = 3e-3) -> None:
+    """Batches hold both styles: a batch of one would be normalised to look like the other."""
     torch.manual_seed(0)
     rng = random.Random(0)
-    steps = epochs * sum(len(s.scenes) // batch for s in sets)
-    optimizer = torch.optim.AdamW(judge.parameters(), rate / 10, weight_decay=0.02)
+    every = [(given, k) for given in sets for k in range(len(given.scenes))]
+    steps = epochs * (len(every) // batch)
+    optimizer = torch.optim.AdamW(judge.parameters(), rate / 10, weight_decay=0.02, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(2, steps))
     judge.train()
     for epoch in range(epochs):
-        order = [(k, part) for k, s in enumerate(sets) for part in torch.randperm(len(s.scenes)).split(batch) if len(part) == batch]
-        rng.shuffle(order)
-        total = 0.0
-        for k, part in order:
-            loss = loss_of(judge, sets[k], part, rng)
+        rng.shuffle(every)
+        total, count = 0.0, len(every) // batch
+        for start in range(0, count * batch, batch):
+            part = every[start : start + batch]
+            pictures = torch.stack([given.pictures[k] for given, k in part])
+            with state.mixed_precision("cpu"):
+                loss = loss_of(judge, pictures, [given.scenes[k] for given, k in part], [given.flat for given, _ in part], rng)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             total += float(loss.detach())
-        print(f"epoch {epoch + 1} of {epochs}  loss {total / max(1, len(order)):.3f}", flush=True)
+        print(f"epoch {epoch + 1} of {epochs}  loss {total / max(1, count):.3f}", flush=True)
     judge.eval()
 
 

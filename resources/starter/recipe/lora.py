@@ -53,7 +53,7 @@ def train(plan: Plan) -> Any:
     unet, encoder = base.unet.to(plan.device).train(), base.text_encoder.to(plan.device).requires_grad_(False)
     learned = attach(unet, plan.rank)
     average = state.Average(learned, 0.995)
-    optimizer = torch.optim.AdamW(learned, lr=plan.rate, betas=(0.9, 0.99), weight_decay=1e-3)
+    optimizer = torch.optim.AdamW(learned, lr=plan.rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
     file, seen = plan.state_folder / "lora.pt", 0
     kept = state.load(file)
     if kept is not None:
@@ -91,7 +91,7 @@ def train(plan: Plan) -> Any:
         loss = diffusion.loss(predicted, velocity, t)
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(learned, 1.0)
+        nn.utils.clip_grad_norm_(learned, 1.0, foreach=True)
         optimizer.step()
         average.update()
         step, seen, total = step + 1, seen + plan.batch, total + float(loss.detach())
