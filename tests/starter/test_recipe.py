@@ -261,6 +261,15 @@ def test_the_judge_learns_to_tell_what_it_is_shown(folder):
     assert set(found) == {"object", "colour", "background", "count", "style"} and all(0 <= v <= 1 for v in found.values())
 
 
+def test_the_judge_sees_what_the_model_never_does(folder):
+    vae, atlas = layout.autoencoder(folder / "vae").eval(), sprites.synthetic(WORLD.objects)
+    unseen = judge.held_out_examples(vae, atlas, WORLD, 1, 1)
+    assert {(s.placements[0].name, s.placements[0].colour) for s in unseen.scenes} == {p for p in words.HELD_OUT if p[0] in WORLD.objects}
+    rng = random.Random(0)
+    trained = [p for _ in range(400) for p in scenes.draw(rng, WORLD).placements]
+    assert not {(p.name, p.colour) for p in trained} & words.HELD_OUT
+
+
 def test_a_trial_is_scored_by_what_its_prompt_asks(folder):
     trials = [*evaluate.singles(WORLD, 2, 1), *evaluate.relations(WORLD, 4, 2), *evaluate.counts(WORLD, 2, 3)]
     pictures = torch.rand(len(trials), 3, 128, 128) * 2 - 1

@@ -3,7 +3,7 @@
 import argparse
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +73,22 @@ class Examples:
 
 
 def examples(vae: Any, atlas: sprites.Atlas, vocabulary: Vocabulary, seed: int, count: int, flat: bool = False) -> Examples:
+    """Scenes of every colour of every object: what is held out is held out from the model, not from who judges it."""
+    rng, whole = random.Random(seed), replace(vocabulary, held_out=frozenset())
+    return as_decoded(vae, atlas, [scenes.draw(rng, whole, single=0.55, pair=0.2) for _ in range(count)], flat)
+
+
+def held_out_examples(vae: Any, atlas: sprites.Atlas, vocabulary: Vocabulary, seed: int, each: int) -> Examples:
+    """Objects in the colours that the model never saw them in."""
     rng = random.Random(seed)
-    drawn = [scenes.draw(rng, vocabulary, single=0.55, pair=0.2) for _ in range(count)]
+    pairs = [pair for pair in sorted(words.HELD_OUT) if pair[0] in vocabulary.objects]
+    return as_decoded(vae, atlas, [scenes.draw_one(rng, vocabulary, *pair, rng.choice(vocabulary.plain)) for pair in pairs for _ in range(each)])
+
+
+def as_decoded(vae: Any, atlas: sprites.Atlas, drawn: list[scenes.Scene], flat: bool = False) -> Examples:
     out = []
     with torch.no_grad():
-        for start in range(0, count, 32):
+        for start in range(0, len(drawn), 32):
             moments = latents.encode(vae, paint.paint(drawn[start : start + 32], atlas))
             out.append(torch.cat([vae.decode(part).sample.clamp(-1, 1) for part in moments[:, :4].split(8)]))
     return Examples(torch.cat(out), drawn, flat)
@@ -178,6 +189,7 @@ def main() -> None:
     train(judge, sets, args.epochs)
     limits = ceiling(judge, examples(vae, solid, vocabulary, 700_000, 400))
     limits |= {f"flat {k}": v for k, v in ceiling(judge, examples(vae, flat, vocabulary, 800_000, 200, flat=True)).items()}
+    limits["held-out object"] = ceiling(judge, held_out_examples(vae, solid, vocabulary, 900_000, 25))["object"]
     state.save(args.file, {"judge": judge.state_dict(), "objects": args.objects, "ceiling": limits})
     print("ceiling: " + ", ".join(f"{name} {value:.3f}" for name, value in limits.items()))
 

@@ -88,7 +88,7 @@ def _object(rng: random.Random, vocabulary: Vocabulary, tinted: float) -> tuple[
     if rng.random() >= tinted:
         return name, None
     colour = rng.choice(vocabulary.colours)
-    return name, None if (name, colour) in words.HELD_OUT else colour
+    return name, None if (name, colour) in vocabulary.held_out else colour
 
 
 def _named(name: str, colour: str | None) -> str:

@@ -88,6 +88,7 @@ class Vocabulary:
     colours: tuple[str, ...] = tuple(TINTS)
     plain: tuple[str, ...] = tuple(PLAIN)
     places: tuple[str, ...] = tuple(PLACES)
+    held_out: frozenset[tuple[str, str]] = HELD_OUT
 
     @classmethod
     def first(cls, count: int = FIRST_OBJECTS) -> "Vocabulary":
