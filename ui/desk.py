@@ -414,6 +414,9 @@ class Desk(QObject):
         self.window.settings.flush()
         self.window.folders.refresh()
         self.runs.output = str(self.window.folders.output)
+        if self.studio.registry is not None:
+            for view in self.views.values():
+                self.tabs.set_insight(view)  # which of their files are there, looked up anew
         self.checker.check_now()
 
     def _fill_nodes_menu(self, menu: QMenu) -> None:

@@ -136,6 +136,7 @@ class DocumentTabs:
         scene, nodes = view.graph_scene, list(view.document.graph.nodes.values())
         scene.family, scene.missing_files = insight.family, insight.missing_files
         view.editor.context = insight.context
+        view.usual_values = insight.usual_values
 
         def says_something() -> bool:
             """In the background, as it opens the headers of model files; what it finds is remembered."""

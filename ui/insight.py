@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nodegraph.graph import Node
 from nodegraph.node import File
@@ -19,15 +19,20 @@ if TYPE_CHECKING:
     from nodegraph.registry import Registry
 
 FAMILIES = {"sd1": "SD 1.5", "sd2": "SD 2", "sdxl": "SDXL", "sdxl-refiner": "Refiner", "sd3": "SD 3", "flux": "FLUX", "flux2": "FLUX.2", "starter": "Starter"}
+SIDES = {"SD 1.5": 512, "SD 2": 768, "SDXL": 1024, "SD 3": 1024, "FLUX": 1024, "FLUX.2": 1024}
+"""Pixels a side that a family's pictures begin with."""
+EMPTY_LATENT, SHIPPED_SIDE = "latent/empty", 128
 
 
 @dataclass(frozen=True)
 class Insight:
-    """Three answers that a canvas asks for."""
+    """Four answers that a canvas asks for."""
 
     family: Callable[[Node], str | None]
     missing_files: Callable[[Node], frozenset[str]]
     context: EditorContext
+    usual_values: Callable[[str], Mapping[str, Any]]
+    """What a new node of this type begins with in this graph, where its model asks for other values than the node's own."""
 
 
 def insight_of(registry: Registry, document: Document) -> Insight:
@@ -77,6 +82,14 @@ def insight_of(registry: Registry, document: Document) -> Insight:
         _, type_id, key = min(tellers)
         return family_name(type_id, ((key, str(path)),))
 
+    def usual_values(type_id: str) -> Mapping[str, Any]:
+        if type_id != EMPTY_LATENT:
+            return {}
+        if vocabulary.uses_shipped_model(document.root):
+            return {"width": SHIPPED_SIDE, "height": SHIPPED_SIDE}
+        sides = {SIDES[name] for node in document.graph.nodes.values() if (name := family(node)) in SIDES}
+        return dict.fromkeys(("width", "height"), sides.pop()) if len(sides) == 1 else {}
+
     context = EditorContext(
         files=folders.names,
         path_of=lambda marker, name: resolved(marker.folder, name),
@@ -85,4 +98,4 @@ def insight_of(registry: Registry, document: Document) -> Insight:
         words=lambda: vocabulary.inversions(folders),
         vocabulary=lambda: vocabulary.shipped_words() if vocabulary.uses_shipped_model(document.root) else (),
     )
-    return Insight(family, missing, context)
+    return Insight(family, missing, context, usual_values)

@@ -83,3 +83,14 @@ def test_a_file_that_is_no_model_is_answered_with_one_that_is(qapp, registry, tm
     document = document_of(registry, model=Node("", "loaders/checkpoint", {"file": "notes.safetensors"}))
     ((_, offer),) = offers(registry, document)
     assert offer.names == ("starter",)
+
+
+def test_an_empty_latent_begins_at_the_size_of_the_models_in_the_graph(registry, tmp_path):
+    def begins(**nodes: Node) -> dict:
+        return dict(insight_of(registry, document_of(registry, **nodes)).usual_values("latent/empty"))
+
+    safetensors(tmp_path / "models" / "loras" / "for-xl.safetensors", "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight")
+    starter, large = Node("", "loaders/checkpoint", {"file": "starter"}), Node("", "adapters/lora", {"file": "for-xl.safetensors"})
+    assert begins(model=starter) == {"width": 128, "height": 128}
+    assert begins(lora=large) == {"width": 1024, "height": 1024}
+    assert begins() == {}

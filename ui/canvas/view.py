@@ -67,6 +67,7 @@ class GraphView(TravellingView):
         self.hands = Hands(self)
         self.pointing = Pointing(self)
         self.editor = InlineEditor(self)
+        self.usual_values: Callable[[str], Mapping[str, Any]] = lambda _type_id: {}  # what a new node begins with, where not as its author said
         self.minimap = Minimap(self)
         self.zoom_pill = ZoomPill(self)
         self._rest = QTimer(self, singleShot=True, interval=REST)
@@ -181,7 +182,7 @@ class GraphView(TravellingView):
             return ""
 
         def change(graph: Graph) -> Graph:
-            graph, name = edits.with_new(graph, spec, (x, y), values)
+            graph, name = edits.with_new(graph, spec, (x, y), self.usual_values(type_id) if values is None else values)
             made.append(name)
             if hint is not None and hint.node in graph.nodes:
                 port = edits.fitting_port(spec, hint)
