@@ -182,7 +182,7 @@ class GraphView(TravellingView):
             return ""
 
         def change(graph: Graph) -> Graph:
-            graph, name = edits.with_new(graph, spec, (x, y), self.usual_values(type_id) if values is None else values)
+            graph, name = edits.with_new(graph, spec, (x, y), values or self.usual_values(type_id))
             made.append(name)
             if hint is not None and hint.node in graph.nodes:
                 port = edits.fitting_port(spec, hint)

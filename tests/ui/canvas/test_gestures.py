@@ -141,6 +141,12 @@ def test_a_link_that_asks_for_a_node_stays_in_sight_until_the_hand_comes_back(ha
         assert view.graph_scene.overlay.link is None
 
 
+def test_a_new_node_begins_with_what_the_model_of_the_graph_asks_for(document: Document, view: GraphView) -> None:
+    view.usual_values = lambda type_id: {"width": 128} if type_id == "latent/empty" else {}
+    assert document.graph.nodes[view.add_node("latent/empty", QPointF(0, 900))].values == {"width": 128}
+    assert document.graph.nodes[view.add_node("latent/empty", QPointF(0, 1200), values={"width": 64})].values == {"width": 64}
+
+
 def test_a_node_added_for_a_link_is_linked_by_its_first_port_that_fits(document: Document, hand: Hand, view: GraphView) -> None:
     hint = view.graph_scene.ports.ref("sample", "latent", "out")
     name = view.add_node("latent/blur", QPointF(1100, 500), hint)
