@@ -143,8 +143,9 @@ def test_a_link_that_asks_for_a_node_stays_in_sight_until_the_hand_comes_back(ha
 
 def test_a_new_node_begins_with_what_the_model_of_the_graph_asks_for(document: Document, view: GraphView) -> None:
     view.usual_values = lambda type_id: {"width": 128} if type_id == "latent/empty" else {}
-    assert document.graph.nodes[view.add_node("latent/empty", QPointF(0, 900))].values == {"width": 128}
-    assert document.graph.nodes[view.add_node("latent/empty", QPointF(0, 1200), values={"width": 64})].values == {"width": 64}
+    begun = view.add_node("latent/empty", QPointF(0, 900))
+    chosen = view.add_node("latent/empty", QPointF(0, 1200), values={"width": 64})
+    assert document.graph.nodes[begun].values == {"width": 128} and document.graph.nodes[chosen].values == {"width": 64}
 
 
 def test_a_node_added_for_a_link_is_linked_by_its_first_port_that_fits(document: Document, hand: Hand, view: GraphView) -> None:
