@@ -2,7 +2,7 @@
 
 import argparse
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from resources.starter.recipe import latents, layout, paint, scenes, sprites, st
 from resources.starter.recipe.words import Vocabulary
 
 SIDE = 48  # of what the classifiers look at
-CLOSE = 80  # of what the style is seen in: shading is gone in a smaller crop
+CLOSE, CLOSER = 80, 64  # of what colours and styles are seen in: shading is gone in a smaller crop
 NATURAL = "natural"
 
 
@@ -27,7 +27,7 @@ def trunk(width: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for a, b, stride in ((3, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2), (4 * width, 4 * width, 2)):
         layers += [nn.Conv2d(a, b, 3, stride, 1), nn.BatchNorm2d(b), nn.ReLU()]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.2))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.1))
 
 
 class Judge(nn.Module):
@@ -39,18 +39,41 @@ class Judge(nn.Module):
         self.colours = (*vocabulary.colours, NATURAL)
         self.backdrops = (*vocabulary.plain, *vocabulary.places, "gradient")
         self.near, self.close, self.far = trunk(width), trunk(width // 2), trunk(width // 2)
-        self.object, self.colour = (nn.Linear(16 * width, n) for n in (len(self.objects), len(self.colours)))
-        self.style = nn.Linear(8 * width, 2)
+        self.object = nn.Linear(16 * width, len(self.objects))
+        self.colour = nn.Linear(8 * width, len(self.colours))
+        self.looks, self.either = trunk(width), nn.Linear(16 * width, 2 * len(self.objects))
         self.backdrop, self.count = nn.Linear(8 * width, len(self.backdrops)), nn.Linear(8 * width, 3)
 
     def of_crops(self, pictures: Tensor, boxes: Sequence[Box]) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of object, colour and style in one box a picture."""
-        seen = self.near(crop(pictures, boxes, SIDE))
-        return self.object(seen), self.colour(seen), self.style(self.close(crop(pictures, boxes, CLOSE)))
+        return self.shapes(pictures, boxes), self.surfaces(pictures, boxes), self.styles(pictures, boxes).logsumexp(1)
+
+    def shapes(self, pictures: Tensor, boxes: Sequence[Box]) -> Tensor:
+        """Logits of the object."""
+        crops = crop(pictures, boxes, SIDE)
+        out: Tensor = self.object(self.near(recoloured(crops) if self.training else crops))
+        return out
+
+    def surfaces(self, pictures: Tensor, boxes: Sequence[Box]) -> Tensor:
+        """Logits of the colour."""
+        out: Tensor = self.colour(self.close(crop(pictures, boxes, CLOSE)))
+        return out
+
+    def styles(self, pictures: Tensor, boxes: Sequence[Box]) -> Tensor:
+        """Logits of every object in either style, [n, objects, 2]: what is flat can only be told by who knows how the thing looks."""
+        out: Tensor = self.either(self.looks(crop(pictures, boxes, CLOSER)))
+        return out.unflatten(1, (-1, 2))
 
     def of_pictures(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.far(F.interpolate(pictures, (SIDE, SIDE), mode="area"))
         return self.backdrop(seen), self.count(seen)
+
+
+def recoloured(crops: Tensor) -> Tensor:
+    """A third of the crops with their channels mixed anew: what a thing is must be seen in any colour."""
+    mix = torch.softmax(2 * torch.randn(len(crops), 3, 3), 2)
+    mixed = torch.einsum("nij,njhw->nihw", mix, crops.float())
+    return torch.where(torch.rand(len(crops), 1, 1, 1) < 0.33, mixed, crops.float())
 
 
 def crop(pictures: Tensor, boxes: Sequence[Box], side: int) -> Tensor:
@@ -72,17 +95,21 @@ class Examples:
     flat: bool
 
 
-def examples(vae: Any, atlas: sprites.Atlas, vocabulary: Vocabulary, seed: int, count: int, flat: bool = False) -> Examples:
+def examples(
+    vae: Any, atlas: sprites.Atlas, vocabulary: Vocabulary, seed: int, count: int, flat: bool = False, single: float = 0.55
+) -> Examples:
     """Scenes of every colour of every object: what is held out is held out from the model, not from who judges it."""
     rng, whole = random.Random(seed), replace(vocabulary, held_out=frozenset())
-    return as_decoded(vae, atlas, [scenes.draw(rng, whole, single=0.55, pair=0.2) for _ in range(count)], flat)
+    return as_decoded(vae, atlas, [scenes.draw(rng, whole, single=single, pair=0.44 * (1 - single)) for _ in range(count)], flat)
 
 
 def held_out_examples(vae: Any, atlas: sprites.Atlas, vocabulary: Vocabulary, seed: int, each: int) -> Examples:
     """Objects in the colours that the model never saw them in."""
     rng = random.Random(seed)
     pairs = [pair for pair in sorted(words.HELD_OUT) if pair[0] in vocabulary.objects]
-    return as_decoded(vae, atlas, [scenes.draw_one(rng, vocabulary, *pair, rng.choice(vocabulary.plain)) for pair in pairs for _ in range(each)])
+    return as_decoded(
+        vae, atlas, [scenes.draw_one(rng, vocabulary, *pair, rng.choice(vocabulary.plain)) for pair in pairs for _ in range(each)]
+    )
 
 
 def as_decoded(vae: Any, atlas: sprites.Atlas, drawn: list[scenes.Scene], flat: bool = False) -> Examples:
@@ -90,7 +117,8 @@ def as_decoded(vae: Any, atlas: sprites.Atlas, drawn: list[scenes.Scene], flat: 
     with torch.no_grad():
         for start in range(0, len(drawn), 32):
             moments = latents.encode(vae, paint.paint(drawn[start : start + 32], atlas))
-            out.append(torch.cat([vae.decode(part).sample.clamp(-1, 1) for part in moments[:, :4].split(8)]))
+            with state.mixed_precision("cpu"):
+                out.append(torch.cat([vae.decode(part).sample.float().clamp(-1, 1) for part in moments[:, :4].split(8)]))
     return Examples(torch.cat(out), drawn, flat)
 
 
@@ -101,16 +129,15 @@ def _disturbed(pictures: Tensor) -> Tensor:
     return torch.where(torch.rand(len(pictures), 1, 1, 1) < 0.4, blurred, pictures)
 
 
-def loss_of(judge: Judge, pictures: Tensor, shown: Sequence[scenes.Scene], flat: Sequence[bool], rng: random.Random) -> Tensor:
-    """The loss of pictures -1..1, the scenes they show, and whether each is in the flat style."""
-    pictures = _disturbed(pictures)
+def loss_of(judge: Judge, pictures: Tensor, shown: Sequence[scenes.Scene], rng: random.Random) -> Tensor:
+    """The loss of pictures -1..1 and the scenes they show, for all but the style."""
+    clean, pictures = pictures, _disturbed(pictures)  # shading is fainter than the noise
     at = [(k, p) for k, scene in enumerate(shown) for p in scene.placements]
+    places = torch.tensor([k for k, _ in at])
     boxes = [(p.x + rng.uniform(-0.05, 0.05), p.y + rng.uniform(-0.05, 0.05), p.size * rng.uniform(1.0, 1.35)) for _, p in at]
-    logits = judge.of_crops(pictures[torch.tensor([k for k, _ in at])], boxes)
-    colours = [judge.colours.index(p.colour or NATURAL) for _, p in at]
-    loss = F.cross_entropy(logits[0], torch.tensor([judge.objects.index(p.name) for _, p in at]))
-    loss = loss + F.cross_entropy(logits[1], torch.tensor(colours))
-    loss = loss + F.cross_entropy(logits[2], torch.tensor([int(flat[k]) for k, _ in at]))
+    colour = judge.surfaces(clean[places], boxes)
+    loss = F.cross_entropy(judge.shapes(pictures[places], boxes), torch.tensor([judge.objects.index(p.name) for _, p in at]))
+    loss = loss + F.cross_entropy(colour, torch.tensor([judge.colours.index(p.colour or NATURAL) for _, p in at]))
     backdrop, count = judge.of_pictures(pictures)
     loss = loss + F.cross_entropy(backdrop, torch.tensor([judge.backdrops.index(s.backdrop.label) for s in shown]))
     same = torch.tensor([k for k, s in enumerate(shown) if s.kind in ("one", *words.COUNTS.values())], dtype=torch.long)
@@ -125,8 +152,10 @@ def ceiling(judge: Judge, given: Examples) -> dict[str, float]:
     names, colours = ([table[int(i)] for i in x.argmax(1)] for table, x in zip((judge.objects, judge.colours), logits[:2], strict=True))
     backdrop, count = (x.argmax(1).tolist() for x in judge.of_pictures(given.pictures))
     tinted = [k for k, (_, p) in enumerate(at) if p.colour]
+    alone = [k for k, (scene, _) in enumerate(at) if given.scenes[scene].kind == "one"]
     same = [k for k, s in enumerate(given.scenes) if s.kind in ("one", *words.COUNTS.values())]
     return {
+        "object alone": sum(names[k] == at[k][1].name for k in alone) / max(1, len(alone)),
         "object": sum(n == p.name for n, (_, p) in zip(names, at, strict=True)) / len(at),
         "colour": sum(colours[k] == at[k][1].colour for k in tinted) / max(1, len(tinted)),
         "background": sum(judge.backdrops[b] == s.backdrop.label for b, s in zip(backdrop, given.scenes, strict=True)) / len(given.scenes),
@@ -136,17 +165,34 @@ def ceiling(judge: Judge, given: Examples) -> dict[str, float]:
 
 
 def train(judge: Judge, sets: Sequence[Examples], epochs: int, batch: int = 32, rate: float = 3e-3) -> None:
+    """All but the style."""
+
+    def loss(judge: Judge, pictures: Tensor, shown: Sequence[scenes.Scene], _flat: Sequence[bool], rng: random.Random) -> Tensor:
+        return loss_of(judge, pictures, shown, rng)
+
+    _learn(judge, list(judge.parameters()), sets, epochs, batch, rate, loss)
+
+
+def _learn(
+    judge: Judge,
+    learned: list[nn.Parameter],
+    sets: Sequence[Examples],
+    epochs: int,
+    batch: int,
+    rate: float,
+    loss_of: Callable[..., Tensor],
+) -> None:
     """Batches hold both styles: a batch of one would be normalised to look like the other."""
     torch.manual_seed(0)
     rng = random.Random(0)
     every = [(given, k) for given in sets for k in range(len(given.scenes))]
-    steps = epochs * (len(every) // batch)
-    optimizer = torch.optim.AdamW(judge.parameters(), rate / 10, weight_decay=0.02, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(2, steps))
+    count = len(every) // batch
+    optimizer = torch.optim.AdamW(learned, rate / 10, weight_decay=0.02, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(2, epochs * count))
     judge.train()
     for epoch in range(epochs):
         rng.shuffle(every)
-        total, count = 0.0, len(every) // batch
+        total = 0.0
         for start in range(0, count * batch, batch):
             part = every[start : start + batch]
             pictures = torch.stack([given.pictures[k] for given, k in part])
@@ -159,6 +205,23 @@ def train(judge: Judge, sets: Sequence[Examples], epochs: int, batch: int = 32, 
             total += float(loss.detach())
         print(f"epoch {epoch + 1} of {epochs}  loss {total / max(1, count):.3f}", flush=True)
     judge.eval()
+
+
+def style_loss_of(judge: Judge, pictures: Tensor, shown: Sequence[scenes.Scene], flat: Sequence[bool], rng: random.Random) -> Tensor:
+    """The loss of pictures -1..1, the scenes of one object they show, and whether each is in the flat style."""
+    only = [scene.placements[0] for scene in shown]
+    boxes = [(p.x + rng.uniform(-0.04, 0.04), p.y + rng.uniform(-0.04, 0.04), p.size * rng.uniform(1.0, 1.3)) for p in only]
+    wanted = torch.tensor([2 * judge.objects.index(p.name) + int(f) for p, f in zip(only, flat, strict=True)])
+    return F.cross_entropy(judge.styles(pictures, boxes).flatten(1), wanted)
+
+
+def train_style(judge: Judge, sets: Sequence[Examples], epochs: int, batch: int = 32, rate: float = 2e-3) -> None:
+    """After `train`, on scenes of one object in both styles: from what is known of the objects."""
+    with torch.no_grad():
+        judge.looks.load_state_dict(judge.near.state_dict())
+        judge.either.weight.copy_(judge.object.weight.repeat_interleave(2, 0))
+        judge.either.bias.copy_(judge.object.bias.repeat_interleave(2, 0))
+    _learn(judge, [*judge.looks.parameters(), *judge.either.parameters()], sets, epochs, batch, rate, style_loss_of)
 
 
 def load(path: Path) -> Judge:
@@ -184,11 +247,14 @@ def main() -> None:
     vae = layout.autoencoder(args.vae).eval()
     solid, flat = sprites.three_d(args.npm, vocabulary.objects), sprites.flat(args.npm, vocabulary.objects)
     judge = Judge(vocabulary)
-    sets = [examples(vae, solid, vocabulary, 500_000, args.scenes), examples(vae, flat, vocabulary, 600_000, args.scenes, flat=True)]
-    print("scenes ready", flush=True)
-    train(judge, sets, args.epochs)
-    limits = ceiling(judge, examples(vae, solid, vocabulary, 700_000, 400))
-    limits |= {f"flat {k}": v for k, v in ceiling(judge, examples(vae, flat, vocabulary, 800_000, 200, flat=True)).items()}
+    make = lambda atlas, seed, count, flat=False, single=0.55: examples(vae, atlas, vocabulary, seed, count, flat, single)
+    train(judge, [make(solid, 500_000, args.scenes), make(flat, 600_000, args.scenes // 3, True)], args.epochs)
+    half = args.scenes // 2
+    train_style(judge, [make(solid, 520_000, half, single=1.0), make(flat, 620_000, half, True, 1.0)], args.epochs // 2)
+    limits = ceiling(judge, make(solid, 700_000, 400))
+    limits |= {f"flat {k}": v for k, v in ceiling(judge, make(flat, 800_000, 200, True)).items()}
+    limits["style alone"] = ceiling(judge, make(solid, 720_000, 300, single=1.0))["style"]
+    limits["flat style alone"] = ceiling(judge, make(flat, 820_000, 300, True, 1.0))["style"]
     limits["held-out object"] = ceiling(judge, held_out_examples(vae, solid, vocabulary, 900_000, 25))["object"]
     state.save(args.file, {"judge": judge.state_dict(), "objects": args.objects, "ceiling": limits})
     print("ceiling: " + ", ".join(f"{name} {value:.3f}" for name, value in limits.items()))

@@ -34,7 +34,7 @@ class Plan:
     batch: int = 8
     crop: int = 48
     rate: float = 1e-3
-    adversary: float = 0.02
+    adversary: float = 0.005
     device: str = "cpu"
     samples: int | None = None
 
