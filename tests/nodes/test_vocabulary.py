@@ -12,9 +12,9 @@ def test_the_shipped_model_knows_its_own_examples_and_says_nothing():
 
 
 def test_a_strange_word_is_named_with_what_is_known():
-    told = vocabulary.warning("a dragon in the snow, (helicopter:1.3)", PART)
-    assert "'dragon', 'helicopter'" in told and "It knows cat" in told
+    told = vocabulary.warning("a wizard in the snow, (helicopter:1.3)", PART)
+    assert "'wizard', 'helicopter'" in told and "It knows cat" in told
 
 
 def test_a_model_without_a_vocabulary_knows_every_word(tmp_path):
-    assert vocabulary.warning("a dragon", tmp_path / "model" / "text_encoder") == ""
+    assert vocabulary.warning("a wizard", tmp_path / "model" / "text_encoder") == ""

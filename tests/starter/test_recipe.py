@@ -257,8 +257,10 @@ def test_the_judge_learns_to_tell_what_it_is_shown(folder):
     seen = judge.Judge(WORLD, width=8)
     shown = judge.examples(vae, atlas, WORLD, 1, 64)
     judge.train(seen, [shown], epochs=1)
+    alone = [judge.examples(vae, atlas, WORLD, 2 + flat, 16, bool(flat), single=1.0) for flat in range(2)]
+    judge.train_surfaces(seen, alone, epochs=1)
     found = judge.ceiling(seen, shown)
-    assert set(found) == {"object alone", "object", "colour", "background", "count", "style"} and all(0 <= v <= 1 for v in found.values())
+    assert set(found) == {"object alone", "object", "colour", "colour, or its own", "background", "count", "style"} and all(0 <= v <= 1 for v in found.values())
 
 
 def test_the_judge_sees_what_the_model_never_does(folder):

@@ -101,23 +101,31 @@ def draw(made: Any, prompts: Sequence[str], seed: int = 0, batch: int = 8, **mor
 
 @torch.no_grad()
 def score(seen: judge.Judge, trials: Sequence[Trial], pictures: Tensor) -> dict[str, float]:
-    """Shares right of objects, colours (where named), everything of a trial at once, backgrounds and counts."""
+    """Shares right of objects, colours (where named), everything of a trial at once, backgrounds and counts.
+
+    "colour" asks which of the colours with names an object has; for "colour, or its own" the judge may also answer that nothing was
+    coloured, as it does for many a red apple.
+    """
     at = [(k, box, want) for k, trial in enumerate(trials) for box, want in zip(trial.boxes, trial.wanted, strict=True)]
     logits = seen.of_crops(pictures[[k for k, _, _ in at]], [box for _, box, _ in at])
     names = [seen.objects[int(i)] for i in logits[0].argmax(1)]
-    colours = [seen.colours[int(i)] for i in logits[1].argmax(1)]
+    natural = seen.colours.index(judge.NATURAL)
+    colours = [seen.colours[int(i)] for i in logits[1][:, :natural].argmax(1)]
+    freely = [seen.colours[int(i)] for i in logits[1].argmax(1)]
     right = dict.fromkeys(range(len(trials)), True)
-    objects, named = [], []
-    for (k, _, (name, colour)), got, tint in zip(at, names, colours, strict=True):
+    objects, named, strictly = [], [], []
+    for (k, _, (name, colour)), got, tint, free in zip(at, names, colours, freely, strict=True):
         objects.append(got == name)
         if colour:
             named.append(tint == colour)
+            strictly.append(free == colour)
         right[k] = right[k] and got == name and (colour is None or tint == colour)
     backdrop, number = (x.argmax(1).tolist() for x in seen.of_pictures(pictures))
     return {
         "n": len(trials),
         "object": sum(objects) / len(objects),
         "colour": sum(named) / len(named) if named else float("nan"),
+        "colour, or its own": sum(strictly) / len(strictly) if named else float("nan"),
         "all right": sum(right.values()) / len(right),
         "background": sum(seen.backdrops[b] == t.backdrop for b, t in zip(backdrop, trials, strict=True)) / len(trials),
         "count": sum(c + 1 == t.count for c, t in zip(number, trials, strict=True)) / len(trials),

@@ -15,7 +15,7 @@ from resources.starter.recipe import latents, layout, paint, scenes, sprites, st
 from resources.starter.recipe.words import Vocabulary
 
 SIDE = 48  # of what the classifiers look at
-CLOSE, CLOSER = 80, 64  # of what colours and styles are seen in: shading is gone in a smaller crop
+CLOSE = 64  # of what colours and styles are seen in: shading is gone in a smaller crop
 NATURAL = "natural"
 
 
@@ -38,15 +38,15 @@ class Judge(nn.Module):
         self.objects = vocabulary.objects
         self.colours = (*vocabulary.colours, NATURAL)
         self.backdrops = (*vocabulary.plain, *vocabulary.places, "gradient")
-        self.near, self.close, self.far = trunk(width), trunk(width // 2), trunk(width // 2)
+        self.near, self.looks, self.far = trunk(width), trunk(width), trunk(width // 2)
         self.object = nn.Linear(16 * width, len(self.objects))
-        self.colour = nn.Linear(8 * width, len(self.colours))
-        self.looks, self.either = trunk(width), nn.Linear(16 * width, 2 * len(self.objects))
+        self.colour, self.either = nn.Linear(16 * width, len(self.colours)), nn.Linear(16 * width, 2 * len(self.objects))
         self.backdrop, self.count = nn.Linear(8 * width, len(self.backdrops)), nn.Linear(8 * width, 3)
 
     def of_crops(self, pictures: Tensor, boxes: Sequence[Box]) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of object, colour and style in one box a picture."""
-        return self.shapes(pictures, boxes), self.surfaces(pictures, boxes), self.styles(pictures, boxes).logsumexp(1)
+        colour, either = self.surfaces(pictures, boxes)
+        return self.shapes(pictures, boxes), colour, either.logsumexp(1)
 
     def shapes(self, pictures: Tensor, boxes: Sequence[Box]) -> Tensor:
         """Logits of the object."""
@@ -54,15 +54,13 @@ class Judge(nn.Module):
         out: Tensor = self.object(self.near(recoloured(crops) if self.training else crops))
         return out
 
-    def surfaces(self, pictures: Tensor, boxes: Sequence[Box]) -> Tensor:
-        """Logits of the colour."""
-        out: Tensor = self.colour(self.close(crop(pictures, boxes, CLOSE)))
-        return out
+    def surfaces(self, pictures: Tensor, boxes: Sequence[Box]) -> tuple[Tensor, Tensor]:
+        """Logits of the colour, and of every object in either style, [n, objects, 2].
 
-    def styles(self, pictures: Tensor, boxes: Sequence[Box]) -> Tensor:
-        """Logits of every object in either style, [n, objects, 2]: what is flat can only be told by who knows how the thing looks."""
-        out: Tensor = self.either(self.looks(crop(pictures, boxes, CLOSER)))
-        return out.unflatten(1, (-1, 2))
+        What is flat, and what has its own colour, can only be told by who knows how the thing looks.
+        """
+        seen = self.looks(crop(pictures, boxes, CLOSE))
+        return self.colour(seen), self.either(seen).unflatten(1, (-1, 2))
 
     def of_pictures(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.far(F.interpolate(pictures, (SIDE, SIDE), mode="area"))
@@ -129,15 +127,13 @@ def _disturbed(pictures: Tensor) -> Tensor:
     return torch.where(torch.rand(len(pictures), 1, 1, 1) < 0.4, blurred, pictures)
 
 
-def loss_of(judge: Judge, pictures: Tensor, shown: Sequence[scenes.Scene], rng: random.Random) -> Tensor:
-    """The loss of pictures -1..1 and the scenes they show, for all but the style."""
-    clean, pictures = pictures, _disturbed(pictures)  # shading is fainter than the noise
+def loss_of(judge: Judge, pictures: Tensor, shown: Sequence[scenes.Scene], _flat: Sequence[bool], rng: random.Random) -> Tensor:
+    """The loss of pictures -1..1 and the scenes they show: objects, backdrops and counts."""
+    pictures = _disturbed(pictures)
     at = [(k, p) for k, scene in enumerate(shown) for p in scene.placements]
-    places = torch.tensor([k for k, _ in at])
     boxes = [(p.x + rng.uniform(-0.05, 0.05), p.y + rng.uniform(-0.05, 0.05), p.size * rng.uniform(1.0, 1.35)) for _, p in at]
-    colour = judge.surfaces(clean[places], boxes)
-    loss = F.cross_entropy(judge.shapes(pictures[places], boxes), torch.tensor([judge.objects.index(p.name) for _, p in at]))
-    loss = loss + F.cross_entropy(colour, torch.tensor([judge.colours.index(p.colour or NATURAL) for _, p in at]))
+    seen = judge.shapes(pictures[torch.tensor([k for k, _ in at])], boxes)
+    loss = F.cross_entropy(seen, torch.tensor([judge.objects.index(p.name) for _, p in at]))
     backdrop, count = judge.of_pictures(pictures)
     loss = loss + F.cross_entropy(backdrop, torch.tensor([judge.backdrops.index(s.backdrop.label) for s in shown]))
     same = torch.tensor([k for k, s in enumerate(shown) if s.kind in ("one", *words.COUNTS.values())], dtype=torch.long)
@@ -150,6 +146,7 @@ def ceiling(judge: Judge, given: Examples) -> dict[str, float]:
     at = [(k, p) for k, scene in enumerate(given.scenes) for p in scene.placements]
     logits = judge.of_crops(given.pictures[torch.tensor([k for k, _ in at])], [(p.x, p.y, p.size * 1.15) for _, p in at])
     names, colours = ([table[int(i)] for i in x.argmax(1)] for table, x in zip((judge.objects, judge.colours), logits[:2], strict=True))
+    named = [judge.colours[int(i)] for i in logits[1][:, :-1].argmax(1)]
     backdrop, count = (x.argmax(1).tolist() for x in judge.of_pictures(given.pictures))
     tinted = [k for k, (_, p) in enumerate(at) if p.colour]
     alone = [k for k, (scene, _) in enumerate(at) if given.scenes[scene].kind == "one"]
@@ -157,7 +154,8 @@ def ceiling(judge: Judge, given: Examples) -> dict[str, float]:
     return {
         "object alone": sum(names[k] == at[k][1].name for k in alone) / max(1, len(alone)),
         "object": sum(n == p.name for n, (_, p) in zip(names, at, strict=True)) / len(at),
-        "colour": sum(colours[k] == at[k][1].colour for k in tinted) / max(1, len(tinted)),
+        "colour": sum(named[k] == at[k][1].colour for k in tinted) / max(1, len(tinted)),
+        "colour, or its own": sum(colours[k] == at[k][1].colour for k in tinted) / max(1, len(tinted)),
         "background": sum(judge.backdrops[b] == s.backdrop.label for b, s in zip(backdrop, given.scenes, strict=True)) / len(given.scenes),
         "count": sum(count[k] + 1 == len(given.scenes[k].placements) for k in same) / max(1, len(same)),
         "style": float((logits[2].argmax(1) == int(given.flat)).float().mean()),
@@ -165,12 +163,8 @@ def ceiling(judge: Judge, given: Examples) -> dict[str, float]:
 
 
 def train(judge: Judge, sets: Sequence[Examples], epochs: int, batch: int = 32, rate: float = 3e-3) -> None:
-    """All but the style."""
-
-    def loss(judge: Judge, pictures: Tensor, shown: Sequence[scenes.Scene], _flat: Sequence[bool], rng: random.Random) -> Tensor:
-        return loss_of(judge, pictures, shown, rng)
-
-    _learn(judge, list(judge.parameters()), sets, epochs, batch, rate, loss)
+    """Objects, backdrops and counts."""
+    _learn(judge, list(judge.parameters()), sets, epochs, batch, rate, loss_of)
 
 
 def _learn(
@@ -207,21 +201,24 @@ def _learn(
     judge.eval()
 
 
-def style_loss_of(judge: Judge, pictures: Tensor, shown: Sequence[scenes.Scene], flat: Sequence[bool], rng: random.Random) -> Tensor:
+def surface_loss_of(judge: Judge, pictures: Tensor, shown: Sequence[scenes.Scene], flat: Sequence[bool], rng: random.Random) -> Tensor:
     """The loss of pictures -1..1, the scenes of one object they show, and whether each is in the flat style."""
     only = [scene.placements[0] for scene in shown]
     boxes = [(p.x + rng.uniform(-0.04, 0.04), p.y + rng.uniform(-0.04, 0.04), p.size * rng.uniform(1.0, 1.3)) for p in only]
+    colour, either = judge.surfaces(pictures, boxes)
     wanted = torch.tensor([2 * judge.objects.index(p.name) + int(f) for p, f in zip(only, flat, strict=True)])
-    return F.cross_entropy(judge.styles(pictures, boxes).flatten(1), wanted)
+    loss = F.cross_entropy(colour, torch.tensor([judge.colours.index(p.colour or NATURAL) for p in only]))
+    return loss + F.cross_entropy(either.flatten(1), wanted)
 
 
-def train_style(judge: Judge, sets: Sequence[Examples], epochs: int, batch: int = 32, rate: float = 2e-3) -> None:
-    """After `train`, on scenes of one object in both styles: from what is known of the objects."""
+def train_surfaces(judge: Judge, sets: Sequence[Examples], epochs: int, batch: int = 32, rate: float = 2e-3) -> None:
+    """Colours and styles, after `train`: on undisturbed scenes of one object in both styles, from what is known of the objects."""
     with torch.no_grad():
         judge.looks.load_state_dict(judge.near.state_dict())
         judge.either.weight.copy_(judge.object.weight.repeat_interleave(2, 0))
         judge.either.bias.copy_(judge.object.bias.repeat_interleave(2, 0))
-    _learn(judge, [*judge.looks.parameters(), *judge.either.parameters()], sets, epochs, batch, rate, style_loss_of)
+    learned = [*judge.looks.parameters(), *judge.either.parameters(), *judge.colour.parameters()]
+    _learn(judge, learned, sets, epochs, batch, rate, surface_loss_of)
 
 
 def load(path: Path) -> Judge:
@@ -250,7 +247,7 @@ def main() -> None:
     make = lambda atlas, seed, count, flat=False, single=0.55: examples(vae, atlas, vocabulary, seed, count, flat, single)
     train(judge, [make(solid, 500_000, args.scenes), make(flat, 600_000, args.scenes // 3, True)], args.epochs)
     half = args.scenes // 2
-    train_style(judge, [make(solid, 520_000, half, single=1.0), make(flat, 620_000, half, True, 1.0)], args.epochs // 2)
+    train_surfaces(judge, [make(solid, 520_000, half, single=1.0), make(flat, 620_000, half, True, 1.0)], args.epochs)
     limits = ceiling(judge, make(solid, 700_000, 400))
     limits |= {f"flat {k}": v for k, v in ceiling(judge, make(flat, 800_000, 200, True)).items()}
     limits["style alone"] = ceiling(judge, make(solid, 720_000, 300, single=1.0))["style"]

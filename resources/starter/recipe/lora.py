@@ -17,6 +17,7 @@ from resources.starter.recipe.words import FIRST_OBJECTS, Vocabulary
 
 # Attention alone sits at the middle levels; the look of surfaces is made by the convolutions around it.
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2"]
+SURFACES = 60.0  # weights that fall off late: a style lies in surfaces, which the last steps paint
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def train(plan: Plan) -> Any:
             [encoder(part.to(plan.device)).last_hidden_state for part in layout.token_ids(base.tokenizer, shards.captions).split(256)]
         )
         empty = encoder(layout.token_ids(base.tokenizer, [""]).to(plan.device)).last_hidden_state
-    scale, diffusion, clock = base.vae.config.scaling_factor, Diffusion(plan.device), state.Clock(plan.minutes, plan.samples)
+    scale, diffusion, clock = base.vae.config.scaling_factor, Diffusion(plan.device, SURFACES), state.Clock(plan.minutes, plan.samples)
 
     def save() -> None:
         content = {"live": [p.detach() for p in learned], "average": average.state(), "optimizer": optimizer.state_dict(), "seen": seen}

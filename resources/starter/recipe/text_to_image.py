@@ -99,17 +99,17 @@ class Data:
 class Diffusion:
     """The noising process and its loss: velocity prediction, less of it where there is little noise.
 
-    Weights min(1, 10 / (SNR + 1)) of the squared velocity error. The min-SNR weights (arXiv:2303.09556) fall off towards pure
+    Weights min(1, most / (SNR + 1)) of the squared velocity error. The min-SNR weights (arXiv:2303.09556) fall off towards pure
     noise as well; but there the words decide which objects stand where, and with them their order was never learned.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, most: float = 10.0) -> None:
         from diffusers import DDPMScheduler
 
         kept = DDPMScheduler(**{k: v for k, v in layout.NOISE.items() if k not in ("set_alpha_to_one", "steps_offset")}).alphas_cumprod
         self.alpha, self.sigma = kept.sqrt().to(device), (1 - kept).sqrt().to(device)
         ratio = (kept / (1 - kept)).to(device)
-        self.weight = (10 / (ratio + 1)).clamp(max=1)
+        self.weight = (most / (ratio + 1)).clamp(max=1)
 
     def noised(self, clean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Noised latents, the velocity to predict, and timesteps spread evenly over the batch."""

@@ -9,8 +9,9 @@ from resources.starter.recipe import words
 from resources.starter.recipe.words import Vocabulary
 
 EXAMPLES = (
-    "a penguin in the snow", "a fox in a meadow", "an owl in a forest", "a dog on the beach", "a rocket in space", "a house at night",
-    "a robot in space", "a blue cat on a white background", "a duck on a teal background", "a moon at night",
+    "a fox in the snow", "a penguin in the snow", "an owl in a forest", "a dog on the beach", "a rocket in space", "a house at night",
+    "a blue cat on a white background", "a lion left of a tree in a meadow", "a star above a castle at night", "two apples on a teal background",
+    "three pigs in a meadow", "a black cat on an orange background",
 )  # fmt: skip
 
 
