@@ -7,7 +7,6 @@ import os
 import struct
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import BinaryIO
 
 from nodegraph.errors import GraphFileError
@@ -21,8 +20,8 @@ def without_home(graph_text: str) -> str:
 
     On the same computer they are found again as before.
     """
-    home = str(Path.home())
-    if len(home) < 4:  # "/" or "C:\\": of a service, which has no folder of its own
+    home = os.path.expanduser("~")
+    if len(home) < 4:  # "/", "C:\\" or still "~": of a service, which has no folder of its own
         return graph_text
     for written in {home, home.replace("\\", "/")}:
         start = json.dumps(written, ensure_ascii=graph_text.isascii())[:-1]

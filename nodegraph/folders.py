@@ -43,7 +43,7 @@ class Folders:
         self._settings_seen = _stamp(self.settings)
 
     def refresh(self) -> bool:
-        """Take up folders that were chosen since; True if the settings are other ones. Kept results stay where they are until the next start."""
+        """Take up folders that were chosen since; True if the settings changed. Kept results stay where they are until the next start."""
         stamp = _stamp(self.settings)
         if stamp == self._settings_seen:
             return False
@@ -108,7 +108,7 @@ class Folders:
         if not plain.strip(".") or plain.endswith(("/.", "/..")):
             return None  # a whole root is never meant
         if plain.startswith("~/"):
-            plain = Path(plain).expanduser().as_posix()
+            plain = os.path.expanduser(plain).replace("\\", "/")
         known = shipped(kind)
         if plain in known:
             return known[plain]

@@ -18,7 +18,7 @@ from ui.panels.controls import EditorContext
 if TYPE_CHECKING:
     from nodegraph.registry import Registry
 
-FAMILIES = {"sd1": "SD 1.5", "sd2": "SD 2", "sdxl": "SDXL", "sdxl-refiner": "Refiner", "sd3": "SD 3", "flux": "FLUX", "flux2": "FLUX.2", "starter": "Starter"}
+FAMILIES = {"sd1": "SD 1.5", "sd2": "SD 2", "sdxl": "SDXL", "sdxl-refiner": "Refiner", "sd3": "SD 3", "flux1": "FLUX", "flux2": "FLUX.2"}
 SIDES = {"SD 1.5": 512, "SD 2": 768, "SDXL": 1024, "SD 3": 1024, "FLUX": 1024, "FLUX.2": 1024}
 """Pixels a side that a family's pictures begin with."""
 EMPTY_LATENT, SHIPPED_SIDE = "latent/empty", 128

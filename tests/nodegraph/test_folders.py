@@ -169,6 +169,20 @@ def test_a_graph_in_a_picture_does_not_tell_the_users_folder_and_still_finds_its
     assert without_home(json.dumps([str(tmp_path) + "elsewhere"])) == json.dumps([str(tmp_path) + "elsewhere"])
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows a folder for every user")
+def test_a_user_without_a_folder_can_run_graphs_too(mine, monkeypatch):
+    """As in a container that runs under any user id."""
+    import pwd
+
+    def unknown(_uid):
+        raise KeyError
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert without_home('{"file": "/data/a.png"}') == '{"file": "/data/a.png"}'
+    assert mine.resolve("input", "~/a.png") is None
+
+
 @pytest.mark.parametrize(
     "name",
     [

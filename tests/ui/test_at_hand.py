@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from typing import get_args
 
 import pytest
 
@@ -13,7 +14,7 @@ from nodegraph.plan import check
 from nodegraph.registry import Registry
 from ui.at_hand import offers_for
 from ui.document import Document
-from ui.insight import insight_of
+from ui.insight import FAMILIES, SIDES, insight_of
 from ui.repairs import repairs
 
 
@@ -83,6 +84,13 @@ def test_a_file_that_is_no_model_is_answered_with_one_that_is(qapp, registry, tm
     document = document_of(registry, model=Node("", "loaders/checkpoint", {"file": "notes.safetensors"}))
     ((_, offer),) = offers(registry, document)
     assert offer.names == ("starter",)
+
+
+def test_every_family_that_a_loader_can_name_has_a_word_on_the_canvas_and_a_size_to_begin_with():
+    from nodes.loaders import FamilyName
+
+    assert set(get_args(FamilyName)) == set(FAMILIES)
+    assert set(FAMILIES.values()) - {"Refiner"} == set(SIDES)
 
 
 def test_an_empty_latent_begins_at_the_size_of_the_models_in_the_graph(registry, tmp_path):

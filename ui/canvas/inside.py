@@ -60,10 +60,20 @@ def demoted(root: Graph, name: str, ends: Iterable[End]) -> Graph:
     if not lost_in and not lost_out:
         return root
     for other in list(root.subgraphs):
-        inner = _without_ends(root.subgraphs[other].graph, name, lost_in, lost_out)
-        if inner is not root.subgraphs[other].graph:
-            root = with_inner(root, other, inner)
+        inner = root.subgraphs[other].graph
+        through = {("in", instance, port) for instance in _instances(inner, name) for port in lost_in}
+        through |= {("out", instance, port) for instance in _instances(inner, name) for port in lost_out}
+        if through & ends_of(root.subgraphs[other]):  # it showed them on, to its own outside
+            root = demoted(root, other, through)
+            inner = root.subgraphs[other].graph
+        kept = _without_ends(inner, name, lost_in, lost_out)
+        if kept is not inner:
+            root = with_inner(root, other, kept)
     return _without_ends(root, name, lost_in, lost_out)
+
+
+def _instances(graph: Graph, name: str) -> set[str]:
+    return {node.id for node in graph.nodes.values() if node.subgraph == name}
 
 
 def outer_name(root: Graph, name: str, end: End) -> str | None:
@@ -89,16 +99,23 @@ def renamed(root: Graph, name: str, end: End, wish: str) -> Graph:
     else:
         definition = replace(definition, outputs=tuple(out._replace(name=now) if out.name == before else out for out in definition.outputs))
     root = root.with_subgraph(name, definition)
-    for other in list(root.subgraphs):
-        inner = _with_end_renamed(root.subgraphs[other].graph, name, is_input, before, now)
-        if inner is not root.subgraphs[other].graph:
-            root = with_inner(root, other, inner)
-    return _with_end_renamed(root, name, is_input, before, now)
+    for other, around in root.subgraphs.items():
+        instances = _instances(around.graph, name)
+        if not instances:
+            continue
+        moved = {(instance, before): (instance, now) for instance in instances}
+        inputs, outputs = around.inputs, around.outputs
+        if is_input:  # what it shows on to its own outside keeps its outer name
+            inputs = tuple(item._replace(targets=tuple(moved.get(end, end) for end in item.targets)) for item in inputs)
+        else:
+            outputs = tuple(SubgraphOutput(out.name, *moved.get((out.node, out.output), (out.node, out.output))) for out in outputs)
+        inner = _with_end_renamed(around.graph, instances, is_input, before, now)
+        root = root.with_subgraph(other, replace(around, graph=inner, inputs=inputs, outputs=outputs))
+    return _with_end_renamed(root, _instances(root, name), is_input, before, now)
 
 
-def _with_end_renamed(graph: Graph, name: str, is_input: bool, before: str, now: str) -> Graph:
-    """Instances in a graph have their links and values under another name."""
-    instances = {node.id for node in graph.nodes.values() if node.subgraph == name}
+def _with_end_renamed(graph: Graph, instances: set[str], is_input: bool, before: str, now: str) -> Graph:
+    """These instances have their links and values under another name."""
     if not instances:
         return graph
     incoming = {}
@@ -118,7 +135,7 @@ def _with_end_renamed(graph: Graph, name: str, is_input: bool, before: str, now:
 
 def _without_ends(graph: Graph, name: str, inputs: set[str], outputs: set[str]) -> Graph:
     """Instances in a graph lose links at these ports, and the values set there."""
-    instances = {node.id for node in graph.nodes.values() if node.subgraph == name}
+    instances = _instances(graph, name)
     if not instances:
         return graph
     for link in graph.links:

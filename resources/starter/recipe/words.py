@@ -12,7 +12,6 @@ OBJECTS: dict[str, str] = {
     "chick": "1f425", "duck": "1f986", "turtle": "1f422", "whale": "1f433", "butterfly": "1f98b", "lemon": "1f34b",
     "strawberry": "1f353", "pear": "1f350", "cupcake": "1f9c1", "doughnut": "1f369", "sunflower": "1f33b", "tulip": "1f337",
     "castle": "1f3f0", "moon": "1f319", "robot": "1f916", "crown": "1f451", "gift": "1f381", "unicorn": "1f984",
-    # The next sittings.
     "lion": "1f981", "tiger": "1f42f", "koala": "1f428", "pig": "1f437", "monkey": "1f435", "elephant": "1f418",
     "snail": "1f40c", "dolphin": "1f42c", "octopus": "1f419", "bee": "1f41d", "ladybug": "1f41e", "deer": "1f98c",
     "hedgehog": "1f994", "dinosaur": "1f996", "dragon": "1f409", "horse": "1f40e", "cow": "1f42e", "mouse": "1f42d",
@@ -23,6 +22,7 @@ OBJECTS: dict[str, str] = {
     "broccoli": "1f966", "bread": "1f35e", "croissant": "1f950", "cheese": "1f9c0", "egg": "1f95a", "pizza": "1f355",
     "hamburger": "1f354", "sandwich": "1f96a", "taco": "1f32e", "ice cream": "1f368", "cake": "1f382", "cookie": "1f36a",
     "lollipop": "1f36d", "teapot": "1fad6", "cup": "2615", "pine tree": "1f332", "palm tree": "1f334", "rose": "1f339",
+    # The next sittings.
     "hibiscus": "1f33a", "leaf": "1f341", "airplane": "2708", "helicopter": "1f681", "bus": "1f68c", "train": "1f682",
     "tractor": "1f69c", "truck": "1f69a", "bicycle": "1f6b2", "ship": "1f6a2", "canoe": "1f6f6", "tent": "26fa",
     "lighthouse tower": "1f5fc", "volcano": "1f30b", "sun": "2600", "cloud": "2601", "rainbow": "1f308", "planet": "1fa90",

@@ -66,6 +66,24 @@ def test_what_a_subgraph_shows_is_renamed_and_values_and_links_of_its_instances_
     assert document.undo() == "Rename on the subgraph" and outside(document, opened)[1] == ["latent"]
 
 
+def test_what_an_outer_subgraph_shows_of_an_inner_one_follows_its_new_name_and_goes_with_it(document: Document, hand: Hand, view: GraphView, opened: str) -> None:
+    document.leave()
+    document.select([opened])
+    hand.key(Key.Key_E, CTRL | SHIFT)
+    view.editor.accept_editor()
+    [outer] = document.selection
+    outer_name = str(document.root.nodes[outer].subgraph)
+    document.enter(outer)
+    shown = document.root.subgraphs[outer_name].outputs[0]
+    document.enter(shown.node)
+    assert view.commands.rename_outside(("out", "sample", "latent"), "drawn")
+    assert document.root.subgraphs[outer_name].outputs[0] == shown._replace(output="drawn")
+    assert any(link.source == outer and link.output == shown.name for link in document.root.links)
+    assert view.commands.promote(("out", "sample", "latent"))  # off again
+    assert not document.root.subgraphs[outer_name].outputs
+    assert not any(link.source == outer for link in document.root.links)
+
+
 def test_a_name_that_is_taken_gets_a_number_and_an_empty_one_changes_nothing(document: Document, view: GraphView, opened: str) -> None:
     view.commands.promote(("in", "sample", "guidance"))
     view.commands.promote(("in", "sample", "steps"))
