@@ -1,5 +1,6 @@
 """What holds for every node that ships: words for artists, sound defaults, and a list in the README that is true."""
 
+import os
 import subprocess
 import sys
 
@@ -23,6 +24,16 @@ def test_loading_all_nodes_loads_no_torch():
     heavy = "torch diffusers transformers peft cv2 scipy PIL PySide6"
     code = f"import sys; from nodegraph.registry import Registry; Registry.load(plugins=False); print([m for m in '{heavy}'.split() if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("set_by_user", "spins"), [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, None)], ids=["nothing", "count", "policy"]
+)
+def test_the_threads_of_torch_do_not_wait_turning_in_place_unless_the_user_says_how_they_wait(set_by_user: dict[str, str], spins: str | None):
+    kept = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    code = "import nodes, os, sys; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], env=kept | set_by_user, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == [str(spins), "False"]
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
