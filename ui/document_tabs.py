@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer
-
 from ui import theme
 from ui.canvas.view import GraphView
 from ui.document import Document
@@ -54,14 +52,7 @@ class DocumentTabs:
         self.window.tabs.blockSignals(True)
         self.window.tabs.add(document.title, "workflow", document.is_dirty)
         self.window.tabs.blockSignals(False)
-        view.viewport().setUpdatesEnabled(False)  # painted once it is framed, in the next turn: at its first zoom it would be for nothing
-        QTimer.singleShot(0, lambda: self._frame(document))
-
-    def _frame(self, document: Document) -> None:
-        view = self.views.get(document)
-        if view is not None:
-            view.frame_all(animate=False)
-            view.viewport().setUpdatesEnabled(True)
+        view.frame_when_shown()
 
     def _many_states(self, view: GraphView, names: set[str]) -> None:
         """A hundred new states are one repaint of the view: as a hundred small parts they cost more than all of it."""

@@ -107,6 +107,24 @@ def test_tabs_show_the_names_and_a_dot_for_unsaved_work(window):
     assert window.desk.document.title == "fox"
 
 
+def test_every_file_opens_with_all_of_its_graph_in_view(window, qtbot, tmp_path):
+    """Those that open beside others, and those that open while another workspace is shown, too."""
+    from nodegraph.graphfile import write
+
+    for number in range(3):
+        write(tmp_path / f"{number}.graph", graph())
+    for number, workspace in enumerate(("graph", "graph", "browse")):
+        window.desk.rooms.show_workspace(workspace)
+        window.desk.studio.open(tmp_path / f"{number}.graph")
+        qtbot.waitUntil(lambda number=number: window.desk.document is not None and window.desk.document.title == str(number), timeout=5_000)
+        settle(qtbot)
+        view = window.desk.view
+        qtbot.waitUntil(view.viewport().updatesEnabled, timeout=5_000)
+        shown = view.zoom, view.center()
+        view.frame_all(animate=False)
+        assert shown == (view.zoom, view.center())
+
+
 def test_undo_in_the_menu_says_what_it_takes_back(window):
     document = window.desk.studio.add(graph())
     document.edit("Set steps", lambda g: g.with_value("paint", "steps", 9))

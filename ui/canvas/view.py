@@ -18,6 +18,7 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QResizeEvent,
+    QShowEvent,
     QTransform,
     QWheelEvent,
 )
@@ -61,6 +62,7 @@ class GraphView(TravellingView):
         self.document = document
         self.keymap = keymap or Keymap()
         self.snap = True
+        self._waits_for_frame = False
         self._set_up()
         self.painter = CanvasPainter(self._scene)
         self.commands = Commands(self)
@@ -222,6 +224,19 @@ class GraphView(TravellingView):
     def frame_all(self, animate: bool = True) -> None:
         self.frame(self._scene.places.content_rect(), animate)
 
+    def frame_when_shown(self) -> None:
+        """Zoom to everything as soon as this view is seen in its true size, and paint nothing before: at another zoom it would be for nothing."""
+        self._waits_for_frame = True
+        self.viewport().setUpdatesEnabled(False)
+        if self.isVisible():
+            QTimer.singleShot(0, self, self._frame_first)
+
+    def _frame_first(self) -> None:
+        if self._waits_for_frame and self.isVisible():
+            self._waits_for_frame = False
+            self.frame_all(animate=False)
+            self.viewport().setUpdatesEnabled(True)
+
     def frame_selection(self, animate: bool = True) -> None:
         """Zoom to what is selected, or to everything."""
         self.frame(self._scene.places.content_rect(self.document.selection or None), animate, 1.5)
@@ -253,6 +268,11 @@ class GraphView(TravellingView):
         self.editor.let_go()
         if self.hands.gesture is not None and not self.hands.is_moving:
             self._scene.rebuild()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._waits_for_frame:
+            QTimer.singleShot(0, self, self._frame_first)  # the layout around it comes to rest first
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
