@@ -1,4 +1,4 @@
-"""Going on from a kept frame: the sampler in two, the first up to that step, the second from there on.
+"""Going on from a step: the sampler in two, the first up to that step, the second from there on.
 
 The finished steps of the first half are found again by their keys, so it costs nothing; whatever is changed on the second half (prompt,
 guidance, sampler, seed of its noise) is painted from that step.
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from nodegraph.errors import GraphError
 from nodegraph.graph import Graph, Link
 from nodegraph.spec import NodeSpec
+from ui.hints import Hints
 from ui.notices import Notice
-from ui.takes import Kept, Take
+from ui.takes import Take
 
 if TYPE_CHECKING:
     from ui.desk import Desk
@@ -50,7 +51,7 @@ def branched(graph: Graph, node_id: str, spec: NodeSpec, step: int, width: float
     first = node.values.get("first_step", spec.by_name["first_step"].default)
     last = node.values.get("last_step", spec.by_name["last_step"].default)
     if not (isinstance(first, int) and isinstance(last, int) and first < step < last):
-        raise GraphError("There is nothing to go on with at this step. Choose a frame between the first and the last.", node_id)
+        raise GraphError("There is nothing to go on with at this step. Choose a step between the first and the last.", node_id)
     takes, gives = carried
     second_id = graph.free_id(node_id)
     title = node.title or spec.title
@@ -73,25 +74,25 @@ def branched(graph: Graph, node_id: str, spec: NodeSpec, step: int, width: float
     return replace(made, incoming=incoming), second_id
 
 
-def branch(desk: Desk, take: Take, kept: Kept) -> None:
-    """Open the graph of a take in a tab of its own, its sampler in two at the kept step, and let the run go on from there."""
+def branch(desk: Desk, take: Take, step: int) -> None:
+    """Open the graph of a take in a tab of its own, its sampler in two at the step, and let the run go on from there."""
     studio, graph = desk.studio, take.job.graph
     *scope, node_id = take.node.split("/")
     specs: Mapping[str, NodeSpec] = studio.registry.specs if studio.registry is not None else {}
-    document = studio.add(graph, None, f"{take.job.title} from step {kept.step}", saved=True)
+    document = studio.add(graph, None, f"{take.job.title} from step {step}", saved=True)
     try:
         document.open(*scope)
         node = document.graph.nodes.get(node_id)
         spec = specs.get(node.type) if node is not None else None
         if node is None or spec is None:
             raise GraphError("This take was painted by a node that is not there any more.")
-        made, second = branched(document.graph, node_id, spec, kept.step)
+        made, second = branched(document.graph, node_id, spec, step)
     except GraphError as error:
-        studio.notice.emit(Notice(f"{error.message} This is a copy of the graph of take {take.number}.", "info", key="branch"))
+        studio.notice.emit(Notice(f"{error.message} This is a copy of the graph of take {take.number}.", "info", key=Hints.KEY))
         return
-    document.edit(f"Branch at step {kept.step}", made)
+    document.edit(f"Branch at step {step}", made)
     document.select([second])
     studio.notice.emit(
-        Notice(f"The run goes on from step {kept.step}; the steps before are kept. Change the prompt or the guidance of the second half and run again.", "info", key="branch")
+        Notice(f"The run goes on from step {step}; the steps before are kept. Change the prompt or the guidance of the second half and run again.", "info", key=Hints.KEY)
     )
     desk.running.run(front=True)

@@ -162,6 +162,7 @@ class Desk(QObject):
         studio, runs = self.studio, self.runs
         studio.added.connect(self.tabs.add)
         studio.removed.connect(self.tabs.remove)
+        studio.removed.connect(lambda _document: self.window.notices.take_back(Hints.KEY))  # it was about a graph that is gone
         studio.current_changed.connect(self._current_changed)
         studio.opening.connect(lambda begun: self.rooms.show_welcome(not begun and self.document is None))
         studio.registry_changed.connect(self._registry_changed)

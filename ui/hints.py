@@ -10,7 +10,7 @@ from ui.settings import Settings
 
 HINTS: Final = {
     "words": 'Change a word in "Positive" and press Run: only what hangs on it is made again.',
-    "steps": 'Every step of this run is kept. Walk through them in the timeline; "Branch from here" goes on from any of them.',
+    "steps": 'Walk through the steps of this run in the timeline; "Branch from here" goes on from any of them.',
     "links": "Drag from a port: the inputs that fit light up. Let go over empty canvas to choose a new node for it.",
 }
 

@@ -111,10 +111,10 @@ class Running:
         if kept is not None:
             self.desk.viewer.show_picture(kept.image, f"Step {kept.step}", estimate=True)
 
-    def branch(self, take: Take, kept: Kept) -> None:
+    def branch(self, take: Take, step: int) -> None:
         from ui.branching import branch
 
-        branch(self.desk, take, kept)
+        branch(self.desk, take, step)
 
     def show_job(self, job: Job) -> None:
         if job.document is not None and job.document in self.desk.studio.documents:

@@ -51,6 +51,10 @@ class Take:
         elif frame.step % self.every == 0 or frame.step == frame.total or not self.frames:
             self.frames.append(frame)
 
+    def seen_at(self, step: int) -> Kept | None:
+        """What stands for a step: the last frame kept up to it, or the first of all."""
+        return next((frame for frame in reversed(self.frames) if frame.step <= step), self.frames[0] if self.frames else None)
+
     def thin(self) -> bool:
         """Give every second frame up but the last; False when only one is left."""
         if len(self.frames) <= 2:

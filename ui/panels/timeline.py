@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPixmap, QPolygonF, QWheelEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
@@ -24,12 +22,12 @@ class Strip(QWidget):
     """Ruler, lane, frames and playheads."""
 
     looked = Signal(object)  # Kept under the blue playhead, or None when it follows the run
-    branch_wanted = Signal(object)  # Kept
+    branch_wanted = Signal(int)  # step
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._take: Take | None = None
-        self._at: int | None = None  # index of the frame looked at
+        self._at: int | None = None  # the step looked at
         self._small: dict[int, QPixmap] = {}
         self._scroll = 0.0
         self._dragging = False
@@ -42,10 +40,14 @@ class Strip(QWidget):
         return QSize(600, 119)
 
     @property
-    def looked_at(self) -> Kept | None:
-        if self._take is None or self._at is None or not 0 <= self._at < len(self._take.frames):
-            return None
-        return self._take.frames[self._at]
+    def looked_at(self) -> int | None:
+        """The step under the blue playhead, None while it follows the run."""
+        return self._at
+
+    @property
+    def frame(self) -> Kept | None:
+        """The picture of the step looked at: the last one kept up to it."""
+        return self._take.seen_at(self._at) if self._take is not None and self._at is not None else None
 
     def show_take(self, take: Take | None) -> None:
         if take is not self._take:
@@ -58,30 +60,30 @@ class Strip(QWidget):
         self._describe()
         self.update()
 
-    def look(self, index: int | None) -> None:
-        """Move the blue playhead; None follows the run again."""
-        frames = self._take.frames if self._take is not None else []
-        self._at = None if index is None or not frames else max(0, min(len(frames) - 1, index))
+    def look(self, step: int | None) -> None:
+        """Move the blue playhead to a step, or to the nearest that was done; None follows the run again."""
+        take = self._take
+        self._at = None if step is None or take is None or not take.frames else max(take.frames[0].step, min(take.done, step))
         if self._at is not None:
-            rect = self.cell(self._slot(frames[self._at].step))
+            rect = self.cell(self._slot(self._at))
             if rect.left() < SIDE:
                 self._scroll += SIDE - rect.left()
             elif rect.right() > self.width() - SIDE:
                 self._scroll -= rect.right() - self.width() + SIDE
         self._describe()
-        self.looked.emit(self.looked_at)
+        self.looked.emit(self.frame)
         self.update()
 
     def step(self, by: int) -> None:
-        if self._take is None or not self._take.frames:
+        """Move the playhead by cells of the strip."""
+        take = self._take
+        if take is None or not take.frames:
             return
-        at = len(self._take.frames) - 1 if self._at is None else self._at
-        self.look(at + by)
+        self.look(self._step_of(self._slot(take.done if self._at is None else self._at) + by))
 
     def _describe(self) -> None:
-        kept = self.looked_at
-        words = f"Step {kept.step} of {kept.total}" if kept else f"{len(self._take.frames)} frames" if self._take else "No run yet"
-        self.setAccessibleDescription(words)
+        take = self._take
+        self.setAccessibleDescription("No run yet" if take is None else f"{len(take.frames)} frames" if self._at is None else f"Step {self._at} of {take.total}")
 
     # -- geometry
 
@@ -96,6 +98,11 @@ class Strip(QWidget):
     def _slot(self, step: int) -> int:
         every = max(self._take.every, 1) if self._take is not None else 1
         return max(0, -(-step // every) - 1)
+
+    def _step_of(self, slot: int) -> int:
+        """The last step of a cell."""
+        take = self._take
+        return min((slot + 1) * max(take.every, 1), max(take.total, 1)) if take is not None else 0
 
     def _pitch(self) -> float:
         room = self.width() - 2 * SIDE + GAP
@@ -121,22 +128,23 @@ class Strip(QWidget):
         if take is None:
             painter.setFont(theme.font("small"))
             painter.setPen(now.color("text.tertiary"))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "Every step of a run is kept here. Run a graph to see how its picture grows.")
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "The steps of each run are kept here. Run a graph to see how its picture grows.")
             painter.end()
             return
         self._limit()
         count = self._count()
         painter.fillRect(QRectF(SIDE, 23, self.width() - 2 * SIDE, 2), now.color("surface.hover"))
         painter.fillRect(QRectF(SIDE + self._scroll, 23, max(0.0, self._x_of(take.done) - SIDE - self._scroll), 2), now.color("port.latent", 0.9))
-        frames = {self._slot(frame.step): number for number, frame in enumerate(take.frames)}
+        frames = {self._slot(frame.step): frame for frame in take.frames}
         for slot in range(count):
             rect = self.cell(slot)
             if rect.right() < 0 or rect.left() > self.width():
                 continue
-            number = frames.get(slot)
-            frame = take.frames[number] if number is not None else None
-            before = frame if frame is not None else _before(take, slot, self._slot) if (slot + 1) * take.every <= take.done else None
-            self._paint_cell(painter, rect, before, slot, number == self._at and number is not None, 1.0 if frame is not None else 0.3)
+            step = self._step_of(slot)
+            frame = frames.get(slot)
+            before = take.seen_at(step) if take.frames and take.frames[0].step <= step <= take.done else None
+            is_looked = self._at is not None and slot == self._slot(self._at)
+            self._paint_cell(painter, rect, frame or before, slot, is_looked, 1.0 if frame is not None else 0.3)
         self._paint_heads(painter, take)
         painter.end()
 
@@ -147,9 +155,8 @@ class Strip(QWidget):
     def _paint_cell(self, painter: QPainter, rect: QRectF, frame: Kept | None, slot: int, looked: bool, opacity: float) -> None:
         """`opacity` below 1: the step was done, but no picture of it was kept; the one before stands for it."""
         now = theme.current()
-        every = max(self._take.every, 1) if self._take is not None else 1
         is_kept = frame is not None and opacity == 1
-        step = frame.step if frame is not None and is_kept else min((slot + 1) * every, self._take.total if self._take is not None else 0)
+        step = frame.step if frame is not None and is_kept else self._step_of(slot)
         painter.setFont(theme.font("value", 500, px=10))
         painter.setPen(now.color("text.primary" if is_kept else "text.tertiary"))
         measure = theme.metrics("value", 500, px=10)
@@ -199,9 +206,8 @@ class Strip(QWidget):
         heads = []
         if not take.over and take.done < take.total:
             heads.append((self._x_of(take.done), "state.live"))
-        kept = self.looked_at
-        if kept is not None:
-            heads.append((self.cell(self._slot(kept.step)).center().x(), "accent.base"))
+        if self._at is not None:
+            heads.append((self.cell(self._slot(self._at)).center().x(), "accent.base"))
         for x, tone in heads:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(now.color(tone))
@@ -210,22 +216,19 @@ class Strip(QWidget):
 
     # -- hands
 
-    def _frame_at(self, x: float) -> int | None:
-        take = self._take
-        if take is None or not take.frames:
-            return None
-        slot = int((x - SIDE - self._scroll) // self._pitch())
-        return min(range(len(take.frames)), key=lambda number: abs(self._slot(take.frames[number].step) - slot))
+    def _step_at(self, x: float) -> int:
+        return self._step_of(int((x - SIDE - self._scroll) // self._pitch()))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
             self._dragging = True
-            self.look(self._frame_at(event.position().x()))
+            self.look(self._step_at(event.position().x()))
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._dragging:
-            found = self._frame_at(event.position().x())
-            if found != self._at:
+            before = self._at
+            found = self._step_at(event.position().x())
+            if found != before:
                 self.look(found)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
@@ -245,7 +248,7 @@ class Strip(QWidget):
         if event.key() in acts:
             self.step(acts[Qt.Key(event.key())])
         elif event.key() == Qt.Key.Key_Home:
-            self.look(0)
+            self.look(1)
         elif event.key() in (Qt.Key.Key_End, Qt.Key.Key_Escape):
             self.look(None)
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.looked_at is not None:
@@ -258,16 +261,11 @@ class Strip(QWidget):
         self.update()
 
 
-def _before(take: Take, slot: int, slot_of: Callable[[int], int]) -> Kept | None:
-    """The last frame kept before a slot."""
-    return next((frame for frame in reversed(take.frames) if slot_of(frame.step) < slot), None)
-
-
 class Timeline(QWidget):
     """The strip under its transport. `looked` hands the frame to the viewer."""
 
     looked = Signal(object)  # Kept or None
-    branch_wanted = Signal(object, object)  # Take, Kept
+    branch_wanted = Signal(object, int)  # Take, step
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -279,7 +277,7 @@ class Timeline(QWidget):
         column.setSpacing(0)
         self.strip = Strip()
         self.strip.looked.connect(self._looked)
-        self.strip.branch_wanted.connect(lambda kept: self._take is not None and self.branch_wanted.emit(self._take, kept))
+        self.strip.branch_wanted.connect(lambda step: self._take is not None and self.branch_wanted.emit(self._take, step))
         column.addWidget(self.strip, 1)
         self._play = QTimer(self)
         self._play.setInterval(PLAY_MS)
@@ -296,11 +294,11 @@ class Timeline(QWidget):
         row.addWidget(Label("Timeline", "strong"))
         row.addSpacing(12)
         acts = (
-            ("skip-back", "First frame", lambda: self.strip.look(0)),
-            ("step-back", "Frame before", lambda: self.strip.step(-1)),
-            ("play", "Play the frames", self._toggle_play),
-            ("step-forward", "Frame after", lambda: self.strip.step(1)),
-            ("skip-forward", "Newest frame", lambda: self.strip.look(None)),
+            ("skip-back", "First step", lambda: self.strip.look(1)),
+            ("step-back", "Step before", lambda: self.strip.step(-1)),
+            ("play", "Play the steps", self._toggle_play),
+            ("step-forward", "Step after", lambda: self.strip.step(1)),
+            ("skip-forward", "Newest step", lambda: self.strip.look(None)),
         )
         for icon, tip, act in acts:
             made = tool(icon, tip, 14)
@@ -319,9 +317,9 @@ class Timeline(QWidget):
         self._kept.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self._kept, 1)
         row.addSpacing(12)
-        self.branch = button("Branch from here", "small", "git-branch", "Go on from the frame looked at, in a new run")
+        self.branch = button("Branch from here", "small", "git-branch", "Go on from the step looked at, in a new run")
         self.branch.setFixedHeight(24)
-        self.branch.clicked.connect(lambda: self.strip.looked_at and self._take and self.branch_wanted.emit(self._take, self.strip.looked_at))
+        self.branch.clicked.connect(lambda: self.strip.looked_at is not None and self._take and self.branch_wanted.emit(self._take, self.strip.looked_at))
         row.addWidget(self.branch)
         self._describe()
         return bar
@@ -347,7 +345,7 @@ class Timeline(QWidget):
     def choose(self, take: Take) -> None:
         self._follows = bool(self._takes) and take is self._takes[-1]
         self._show(take)
-        self.strip.look(len(take.frames) - 1)
+        self.strip.look(take.done)
 
     def _describe(self) -> None:
         take = self._take
@@ -358,7 +356,11 @@ class Timeline(QWidget):
             return
         seed = f"  ·  seed {take.seed:,}".replace(",", " ") if take.seed is not None else ""
         self._name.setText(f"Take {take.number}   {take.name}{seed}".replace("&", "&&"))
-        self._kept.setText(f"{len(take.frames)} of {max(1, take.total)} steps kept  ·  {size_words(take.size)}")
+        step, frame = self.strip.looked_at, self.strip.frame
+        if step is not None and frame is not None and frame.step != step:
+            self._kept.setText(f"Step {step}, shown by the picture of step {frame.step}")
+        else:
+            self._kept.setText(f"{len(take.frames)} {'picture' if len(take.frames) == 1 else 'pictures'} of {max(1, take.total)} steps  ·  {size_words(take.size)}")
 
     def _fill_menu(self) -> None:
         self._menu.clear()
@@ -379,13 +381,12 @@ class Timeline(QWidget):
         if self._play.isActive():
             self._play.stop()
         elif self._take is not None and self._take.frames:
-            if self.strip.looked_at is None or self.strip.looked_at is self._take.frames[-1]:
-                self.strip.look(0)
+            if self.strip.looked_at in (None, self._take.done):
+                self.strip.look(1)
             self._play.start()
 
     def _next_frame(self) -> None:
-        if self._take is None or self.strip.looked_at is self._take.frames[-1]:
+        if self._take is None or self.strip.looked_at == self._take.done:
             self._play.stop()
             return
         self.strip.step(1)
-
