@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, QObject, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QRect, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit, QWidget
 
@@ -51,6 +51,7 @@ class InlineEditor(QObject):
             self.view.drawing_requested.emit(item.node.id, row.name)
             return True
         from ui.panels.controls import make_editor
+        from ui.panels.prompt_editor import PromptEditor
 
         value = item.node.values.get(row.name, row.input.default)
         value = None if value is REQUIRED else value
@@ -69,6 +70,8 @@ class InlineEditor(QObject):
         made.committed.connect(keep)
         made.committed.connect(lambda value: self._committed(made))
         made.cancelled.connect(lambda: self.close_editor())
+        if isinstance(made, PromptEditor):
+            made.area.left.connect(lambda: QTimer.singleShot(0, made, lambda: self._left(made)))
         self._read = lambda graph: graph.nodes[name].values.get(key) if name in graph.nodes else None
         self._open(made, QRectF(item.x() + PAD, item.y() + row.y, item.anatomy.width - 2 * PAD, row.height))
         self.row = (name, key)
@@ -77,6 +80,11 @@ class InlineEditor(QObject):
 
     def _committed(self, made: Editor) -> None:
         if self.widget is made and not getattr(made, "is_prompt", False):
+            self.close_editor()
+
+    def _left(self, made: Editor) -> None:
+        """The hands are elsewhere in the window: a text that stays open would hide what lies under it."""
+        if self.widget is made and not self.has_focus():
             self.close_editor()
 
     def edit_first(self, node_id: str) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QGuiApplication, QKeySequence
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLineEdit
 
 from nodegraph.graph import Group, Link, Node
 from tests.ui.canvas.conftest import CTRL, SHIFT, SPECS, Hand
@@ -303,6 +304,17 @@ def test_undoing_while_a_text_is_typed_is_not_written_over_when_the_field_is_lef
     assert document.undo() == "Change Text"
     hand.click(QPointF(100, 560))
     assert document.graph.nodes["prompt"].values["text"] == "a deer in the snow"
+
+
+def test_a_prompt_that_is_left_for_another_part_of_the_window_is_kept_and_closes(document: Document, hand: Hand, view: GraphView, qtbot: object) -> None:
+    other = QLineEdit(view)
+    other.show()
+    hand.double_click(hand.row("prompt", "text"))
+    QTest.keyClicks(view.editor.widget.area, " at dusk")  # type: ignore[union-attr]
+    other.setFocus(Qt.FocusReason.MouseFocusReason)
+    qtbot.waitUntil(lambda: view.editor.widget is None, timeout=2_000)  # type: ignore[attr-defined]
+    assert document.graph.nodes["prompt"].values["text"] == "a deer in the snow at dusk"
+    assert other.hasFocus()
 
 
 def test_a_number_out_of_range_stays_typed_with_the_reason_and_changes_nothing(
