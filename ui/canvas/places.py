@@ -105,6 +105,13 @@ class Places:
         hits = [item for item in self.nodes_within(QRectF(x, y, 0, 0)) if item.rect().contains(x, y)]
         return max(hits, key=self.height, default=None)
 
+    def free_to_the_right(self, box: QRectF, gap: float = 48.0) -> float:
+        """The first x from a box's own on at which it covers no node and keeps the gap to those beside it."""
+        x = box.x()
+        while hits := self.nodes_within(QRectF(x - gap, box.y(), box.width() + 2 * gap, box.height())):
+            x = max(item.rect().right() for item in hits) + gap + HIT + 1
+        return x
+
     def port_at(self, x: float, y: float, zoom: float, body: bool = False) -> PortRef | None:
         """The port whose 24 x 22 px lie under a place. With `body`, a node's whole row counts (for a link that is dropped)."""
         if zoom < self._scene.theme.size["lod_block"]:

@@ -29,6 +29,7 @@ from nodegraph.graph import Graph, Link, Node
 from ui import theme as themes
 from ui.actions import Keymap
 from ui.canvas import dropping, edits
+from ui.canvas.anatomy import measure
 from ui.canvas.canvas_painter import CanvasPainter, merged
 from ui.canvas.commands import Commands
 from ui.canvas.hands import Hands
@@ -164,8 +165,8 @@ class GraphView(TravellingView):
     ) -> str:
         """Add a node, link the hint to its first fitting port, select it; returns its id ("" when it may not stand here).
 
-        Without a hint it goes into a link, where it fits: `into`, or else the one that is selected."""
-        ports = self._scene.ports
+        Where a node lies already it stands to the right of that, in sight. Without a hint it goes into a link, where it fits: `into`, or else the one that is selected."""
+        ports, is_covered = self._scene.ports, False
         if hint is None and into is None and len(self.selected_links) == 1:
             [into] = self.selected_links
             scene_pos = self._scene.links.wires[into].path.pointAtPercent(0.5)
@@ -175,6 +176,9 @@ class GraphView(TravellingView):
             x, y = (x, y - 44) if hint.side == "out" else (x - 216, y - 44)
         elif into is not None:
             x, y = x - 108, y - 44
+        elif is_covered := self._scene.places.node_at(x, y) is not None:
+            made_size = measure(Node("", type_id, values=dict(values or self.usual_values(type_id))), spec, frozenset(), frozenset(), {})
+            x = self._scene.places.free_to_the_right(QRectF(x, y, made_size.width, made_size.height))
         if self.snap:
             x, y = edits.snapped(x, 8), edits.snapped(y, 8)
         made: list[str] = []
@@ -197,6 +201,8 @@ class GraphView(TravellingView):
         self.select_links(())
         self.edit(f"Add {spec.title}", change)
         self.document.select([made[0]])
+        if is_covered:
+            self.show_node(made[0])
         return made[0]
 
     def let_go_of_link(self) -> None:

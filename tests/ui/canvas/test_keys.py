@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QGuiApplication, QKeySequence
@@ -304,6 +306,26 @@ def test_undoing_while_a_text_is_typed_is_not_written_over_when_the_field_is_lef
     assert document.undo() == "Change Text"
     hand.click(QPointF(100, 560))
     assert document.graph.nodes["prompt"].values["text"] == "a deer in the snow"
+
+
+def test_nodes_added_one_after_the_other_stand_in_a_row_that_can_be_linked_at_once(view: GraphView, document: Document, hand: Hand) -> None:
+    document.edit("Delete all", lambda graph: graph.without(*graph.nodes))
+    for type_id in ("loaders/model", "conditioning/prompt", "latent/empty", "sampling/sample", "latent/decode", "image/save"):
+        view.add_node(type_id, view.center())
+        assert view.visible_rect().contains(view.graph_scene.nodes[next(iter(document.selection))].rect())
+    rects = [item.rect() for item in view.graph_scene.nodes.values()]
+    assert all(one.right() + 48 <= two.left() for one, two in pairwise(rects))
+    hand.key(Key.Key_A, CTRL)
+    hand.key(Key.Key_J)
+    assert document.graph.link_at("decode", "latent") == Link("sample", "latent", "decode", "latent")
+    assert document.graph.link_at("save", "image") == Link("decode", "image", "save", "image")
+
+
+def test_a_node_added_on_empty_canvas_stands_where_the_hand_points_however_near_others_are(view: GraphView, document: Document) -> None:
+    document.edit("Delete all", lambda graph: graph.without(*graph.nodes))
+    first = view.graph_scene.nodes[view.add_node("latent/empty", QPointF(400, 400))]
+    close = view.add_node("latent/empty", first.rect().topLeft() - QPointF(80, 0))
+    assert document.graph.nodes[close].position == (320, 400)
 
 
 def test_a_prompt_that_is_left_for_another_part_of_the_window_is_kept_and_closes(document: Document, hand: Hand, view: GraphView, qtbot: object) -> None:
