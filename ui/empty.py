@@ -16,7 +16,7 @@ class _Field(QAbstractButton):
     def __init__(self) -> None:
         super().__init__()
         self.setFixedHeight(40)
-        self.setText("Find a node or a template")
+        self.setText("Find a node")
         self.setAccessibleName("Find a node")
         self.setCursor(Qt.CursorShape.IBeamCursor)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)

@@ -176,11 +176,12 @@ class GraphView(TravellingView):
             x, y = (x, y - 44) if hint.side == "out" else (x - 216, y - 44)
         elif into is not None:
             x, y = x - 108, y - 44
-        elif is_covered := self._scene.places.node_at(x, y) is not None:
-            made_size = measure(Node("", type_id, values=dict(values or self.usual_values(type_id))), spec, frozenset(), frozenset(), {})
-            x = self._scene.places.free_to_the_right(QRectF(x, y, made_size.width, made_size.height))
+        step = 8 if self.snap else 1
         if self.snap:
-            x, y = edits.snapped(x, 8), edits.snapped(y, 8)
+            x, y = edits.snapped(x, step), edits.snapped(y, step)
+        if hint is None and into is None and (is_covered := self._scene.places.node_at(x, y) is not None):
+            made_size = measure(Node("", type_id, values=dict(values or self.usual_values(type_id))), spec, frozenset(), frozenset(), {})
+            x = edits.snapped(self._scene.places.free_to_the_right(QRectF(x, y, made_size.width, made_size.height)), step)
         made: list[str] = []
 
         if edits.loops_into(self.document.root, self.document.graph, [type_id]) is not None:
@@ -240,6 +241,7 @@ class GraphView(TravellingView):
     def _frame_first(self) -> None:
         if self._waits_for_frame and self.isVisible():
             self._waits_for_frame = False
+            self.centerOn(0.0, 0.0)  # where an empty graph begins
             self.frame_all(animate=False)
             self.viewport().setUpdatesEnabled(True)
 

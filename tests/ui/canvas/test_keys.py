@@ -310,6 +310,7 @@ def test_undoing_while_a_text_is_typed_is_not_written_over_when_the_field_is_lef
 
 def test_nodes_added_one_after_the_other_stand_in_a_row_that_can_be_linked_at_once(view: GraphView, document: Document, hand: Hand) -> None:
     document.edit("Delete all", lambda graph: graph.without(*graph.nodes))
+    view.look_at(1.0, QPointF(739, 299))  # between two places of the grid
     for type_id in ("loaders/model", "conditioning/prompt", "latent/empty", "sampling/sample", "latent/decode", "image/save"):
         view.add_node(type_id, view.center())
         assert view.visible_rect().contains(view.graph_scene.nodes[next(iter(document.selection))].rect())
