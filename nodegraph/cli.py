@@ -12,7 +12,7 @@ import secrets
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -84,13 +84,12 @@ def run(
     from nodegraph.errors import GraphError
     from nodegraph.messages import Run
     from nodegraph.overrides import node_id, with_setting
-    from nodegraph.registry import Registry
 
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", device):
         _wrong(f"'{device}' is not a device. Choose auto, cpu, cuda or mps.")
     if runner not in ("here", "worker"):
         _wrong(f"'{runner}' is not a way to run. Choose here or worker.")
-    registry = Registry.load()
+    registry = _load_nodes()
     graph = _read(file, registry)
     try:
         for change in set_ or ():
@@ -111,7 +110,9 @@ def run(
         0,
         file.name,
     )
-    raise typer.Exit(_run(job, registry, runner == "worker", json_))
+    with console.own_stdout() as out:
+        code = _run(job, registry, runner == "worker", json_, out)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -121,9 +122,8 @@ def check(
     """Tell everything that is wrong with graphs, one line a problem, without running them."""
     from nodegraph import graphfile, plan
     from nodegraph.errors import GraphError, Problem
-    from nodegraph.registry import Registry
 
-    registry = Registry.load()
+    registry = _load_nodes()
     wrong = False
     for file in files:
         try:
@@ -148,9 +148,8 @@ def nodes(
 ) -> None:
     """List the nodes that are there, or tell all about one."""
     from nodegraph.overrides import did_you_mean
-    from nodegraph.registry import Registry
 
-    registry = Registry.load()
+    registry = _load_nodes()
     specs = sorted(registry.specs.values(), key=lambda spec: spec.id)
     if id is not None:
         found = registry.specs.get(id) or next((spec for spec in specs if spec.title.lower() == id.lower()), None)
@@ -172,9 +171,8 @@ def models(json_: JsonOption = False) -> None:
     """List the model files that graphs can name, and where they are looked for."""
     from nodegraph.folders import shipped
     from nodegraph.node import File
-    from nodegraph.registry import Registry
 
-    registry = Registry.load()
+    registry = _load_nodes()
     markers: dict[str, File] = {}
     for spec in registry.specs.values():
         for item in spec.inputs:
@@ -253,7 +251,8 @@ def doctor(json_: JsonOption = False) -> None:
     """Look at Python, torch, the graphics card, memory and folders, and say what to do if something is amiss."""
     from nodegraph.doctor import examine
 
-    report = examine()
+    with console.own_stdout():
+        report = examine()
     print(console.as_json(report.as_tree()) if json_ else report.as_text())
     raise typer.Exit(FAILED if report.has_errors else DONE)
 
@@ -275,9 +274,8 @@ def picture(
     """Draw the canvas of a graph to a picture. Needs no display."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from nodegraph.errors import GraphError
-    from nodegraph.registry import Registry
 
-    registry = Registry.load()
+    registry = _load_nodes()
     graph = _read(file, registry)
     render = _from_window("ui.picture", "render")
     try:
@@ -291,7 +289,7 @@ def picture(
 # -- running
 
 
-def _run(job: Run, registry: Registry, in_worker: bool, json_: bool) -> int:
+def _run(job: Run, registry: Registry, in_worker: bool, json_: bool, out: TextIO) -> int:
     """Run a job and show it; the exit code."""
     import queue
     import signal
@@ -317,7 +315,7 @@ def _run(job: Run, registry: Registry, in_worker: bool, json_: bool) -> int:
             with suppress(ValueError):  # not the main thread: then nobody presses keys
                 number = getattr(signal, name)
                 before[number] = signal.signal(number, lambda *_: presses.append(1))
-    show: console.Quiet = console.Lines() if json_ else console.Bars() if sys.stderr.isatty() else console.Quiet()
+    show: console.Quiet = console.Lines(out) if json_ else console.Bars(out) if sys.stderr.isatty() else console.Quiet(out)
     runner = Runner(events.put, apart if in_worker else here, registry.folders)
     runner.submit(job)
     heeded = 0
@@ -355,6 +353,13 @@ def _give_up(runner: Any, show: console.Quiet) -> NoReturn:
 
 
 # -- arguments
+
+
+def _load_nodes() -> Registry:
+    from nodegraph.registry import Registry
+
+    with console.own_stdout():  # a pack may print while it is loaded
+        return Registry.load()
 
 
 def _read(file: Path, registry: Registry | None) -> Graph:

@@ -1,17 +1,18 @@
 """What the command line shows while a job runs: one bar for the node at work, a line for each file, words for what went wrong.
 
-Files go to stdout, one path a line, everything else to stderr; with `--json` each event is a line of JSON on stdout and nothing else
-is said. When stderr is no terminal there are no bars, only what went wrong.
+Files go to stdout, one path a line, everything else to stderr, also what nodes and libraries print; with `--json` each event is a line
+of JSON on stdout and nothing else is said. When stderr is no terminal there are no bars, only what went wrong.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import Any, TextIO
 
 from nodegraph import messages
 from nodegraph.logs import printable
@@ -26,7 +27,44 @@ def ready_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for the life of the process
         elif hasattr(stream, "reconfigure"):
             with suppress(ValueError, OSError):
-                stream.reconfigure(errors="backslashreplace")
+                stream.reconfigure(errors="nodegraph")
+
+
+def _as_the_system_has_it(error: UnicodeError) -> tuple[str | bytes, int]:
+    """A byte of a file name that is no letter stays that byte, so that who reads the name finds the file; what a console lacks is spelt out."""
+    if isinstance(error, UnicodeEncodeError) and all("\udc80" <= c <= "\udcff" for c in error.object[error.start : error.end]):
+        return codecs.lookup_error("surrogateescape")(error)
+    return codecs.backslashreplace_errors(error)
+
+
+codecs.register_error("nodegraph", _as_the_system_has_it)
+
+
+@contextmanager
+def own_stdout() -> Iterator[TextIO]:
+    """Stdout for this program alone: what nodes, libraries and their children print meanwhile goes to stderr. A terminal stays as it is."""
+    out = sys.stdout
+    if out.isatty():
+        yield out
+        return
+    try:
+        number, other = out.fileno(), sys.stderr.fileno()
+        kept, own = os.dup(number), os.dup(number)
+    except (OSError, ValueError):  # no stream of the system
+        with redirect_stdout(sys.stderr):
+            yield out
+        return
+    out.flush()
+    os.dup2(other, number)
+    stream = open(own, "w", encoding=out.encoding, errors=out.errors)  # noqa: SIM115 - a pipe that has closed must not hide what went wrong
+    try:
+        with redirect_stdout(sys.stderr):
+            yield stream
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)
+        with suppress(OSError):
+            stream.close()
 
 
 def say(text: str) -> None:
@@ -65,18 +103,21 @@ def seconds_in_words(seconds: float) -> str:
 
 
 class Quiet:
-    """Says only which files were made and what went wrong."""
+    """Says only which files were made, on `out`, and what went wrong."""
 
     accepted = False
     """Whether the graph was found to be in order."""
     broken = False
     """Whether it was not the graph that failed, but this program."""
 
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+
     def __call__(self, event: Any) -> None:
         if isinstance(event, Accepted):
             self.accepted = True
         elif isinstance(event, Saved):
-            print(event.path, flush=True)
+            print(event.path, file=self.out, flush=True)
         elif isinstance(event, Warned):
             self.line(f"warning: {clean(event.message)}")
         elif isinstance(event, Failed):
@@ -97,7 +138,7 @@ class Lines(Quiet):
         self.accepted = self.accepted or isinstance(event, Accepted)
         self.broken = self.broken or (isinstance(event, Failed) and event.kind in ("error", "crash"))
         if getattr(event, "job", None) is not None and not isinstance(event, Queued):
-            print(json.dumps(messages.to_json(event), allow_nan=False), flush=True)
+            print(json.dumps(messages.to_json(event), allow_nan=False), file=self.out, flush=True)
 
     def line(self, text: str) -> None:
         """Every word is in the events."""
@@ -106,9 +147,11 @@ class Lines(Quiet):
 class Bars(Quiet):
     """For a terminal: what runs, how far it is, how long it still takes, and at the end how long it took."""
 
-    def __init__(self) -> None:
+    def __init__(self, out: TextIO) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
+
+        super().__init__(out)
 
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         columns = (
@@ -118,10 +161,10 @@ class Bars(Quiet):
             TextColumn("{task.fields[left]}", markup=False),
             TextColumn("{task.fields[note]}", markup=False),
         )
-        # what goes to stdout is for another program, unless both are the same terminal
-        together = sys.stdout.isatty()
-        self._bars = Progress(*columns, console=self._console, transient=True, refresh_per_second=12, redirect_stdout=together)
+        self._bars = Progress(*columns, console=self._console, transient=True, refresh_per_second=12)
         self._bars.start()
+        if out.isatty():  # the same terminal: file names go above the bars
+            self.out = sys.stdout
         self._task: Any = None
         self._titles: dict[str, str] = {}
         self._unused = 0

@@ -66,3 +66,11 @@ def hang(value: int = 0) -> str:
     """Never come to a step."""
     time.sleep(60)
     return ""
+
+
+@node("cli/chatty")
+def chatty(value: int = 0) -> str:
+    """Print, as libraries do, from Python and below it."""
+    print("printed by a node")
+    os.write(1, b"written by a library\n")
+    return "said"

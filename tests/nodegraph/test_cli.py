@@ -187,6 +187,29 @@ def test_json_prints_one_event_a_line_and_no_other_word(file):
     assert events[-1]["state"] == "done" and len({event["job"] for event in events}) == 1
 
 
+@pytest.mark.parametrize("place", ["here", "worker"])
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_what_nodes_print_never_gets_among_the_files_and_events(folder, place, form):
+    """A library that prints broke the lines that a farm reads."""
+    graph = Graph().with_nodes([Node("chatty", "cli/chatty"), Node("save", "cli/save")]).with_link(Link("chatty", "value", "save", "text"))
+    process = start("run", write(folder / "a.graph", graph), "-o", "out", "--no-cache", "--runner", place, *form)
+    out, err = process.communicate(timeout=60)
+    saved = str(folder / "out" / "picture_0001.txt")
+    if form:
+        assert [json.loads(line)["path"] for line in out.splitlines() if '"saved"' in line] == [saved]
+        assert all(json.loads(line)["type"] for line in out.splitlines())
+    else:
+        assert out == f"{saved}\n"
+    if place == "here":
+        assert "printed by a node\n" in err and "written by a library\n" in err
+
+
+@posix
+def test_a_file_name_that_is_no_text_is_printed_as_the_system_has_it(file, folder):
+    out, err = start("run", file, "-o", os.fsdecode(b"out-\xff"), text=False, encoding=None).communicate(timeout=60)
+    assert err == b"" and Path(os.fsdecode(out.rstrip(b"\n"))).read_text().startswith("4 3")
+
+
 def png_with(graph, path):
     from PIL import Image
 
