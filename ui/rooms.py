@@ -43,7 +43,7 @@ class Rooms:
         self.spaces: dict[str, QWidget] = {}
         self.workspace = "graph"
         self._kept_docks: list[Dock] | None = None
-        self._kept_layout: tuple[QSize, QByteArray] | None = None
+        self._kept_layout: tuple[QSize | None, QByteArray] | None = None  # of a window of that size; None: whatever its size
         self._queue_inside = False
         self._sized = False
         self._side_width = SIDE_WIDTH
@@ -222,11 +222,15 @@ class Rooms:
             for dock in self._kept_docks:
                 dock.show()
             self._kept_docks = None
-            if self._kept_layout is not None and self._kept_layout[0] == window.size():  # docks that come back share the room anew otherwise
+            size, state = self._kept_layout or (None, None)
+            if state is not None and size in (None, window.size()):  # docks that come back share the room anew otherwise
+                hidden_docks = [dock for dock in self.desk.docks if dock.isHidden()]
                 layout = window.center.layout()
                 assert layout is not None
                 layout.activate()  # the page shown may be narrower than the one before, which counts only now
-                window.restoreState(self._kept_layout[1], LAYOUT_VERSION)
+                window.restoreState(state, LAYOUT_VERSION)
+                for dock in hidden_docks:
+                    dock.hide()
 
     @property
     def on_welcome(self) -> bool:
@@ -235,17 +239,18 @@ class Rooms:
 
     def show_welcome(self, on: bool) -> None:
         """The first page, in place of everything but the top bar."""
+        was_on = self.on_welcome
         if on:
             self.dim_docks(True)
-            self.window.stack.setCurrentWidget(self.window.welcome)
-        elif self.on_welcome:
-            self.window.stack.setCurrentWidget(self.window.canvases)
+        if on or was_on:
+            self.window.stack.setCurrentWidget(self.window.welcome if on else self.window.canvases)
+        for part in (self.window.rail, self.window.tab_row, self.window.status):  # they take their room before docks share the rest
+            part.setVisible(not on)
+        if was_on and not on:
             self.dim_docks(False)
             if not self._sized:
                 self._sized = True
                 QTimer.singleShot(0, self.size_docks)
-        for part in (self.window.rail, self.window.tab_row, self.window.status):
-            part.setVisible(not self.on_welcome)
 
     def show_empty(self, document: Document) -> None:
         """The one question of an empty canvas; it goes with the first node."""
@@ -315,7 +320,9 @@ class Rooms:
     def restore(self) -> None:
         """The layout of the last time, or the usual one, under the first page."""
         layout = self.window.settings.get("layout")
-        self._sized = bool(layout) and self.window.restoreState(QByteArray.fromBase64(layout.encode()), LAYOUT_VERSION)
+        state = QByteArray.fromBase64(layout.encode())
+        self._sized = bool(layout) and self.window.restoreState(state, LAYOUT_VERSION)
+        self._kept_layout = (None, state) if self._sized else None
         self.desk.side.hide()
         usual = [dock for dock in self.desk.docks if dock is not self.desk.side]
         self._kept_docks = [dock for dock in usual if not self._sized or not dock.isHidden()]

@@ -97,6 +97,29 @@ def test_folders_chosen_in_the_preferences_count_at_once(qtbot, look, tmp_path):
     assert str(tmp_path / "shown") in [label.whole() for label in page.findChildren(ElidedLabel)]
 
 
+def test_panels_have_the_size_at_the_next_start_that_they_had_at_the_last(qtbot, look, tmp_path):
+    folders = tiny.folders_in(tmp_path)
+    heights = []
+    for start in range(3):
+        made = MainWindow(Settings(folders.settings), folders, tiny.start_runner(folders), Answers())
+        qtbot.addWidget(made)
+        made.resize(1600, 1000)
+        made.show()
+        made.desk.studio.set_registry(tiny.registry(folders))
+        made.desk.studio.add(graph())
+        viewer, inspector = made.desk.viewer_dock, made.desk.inspector_dock
+        qtbot.waitUntil(lambda made=made: made.desk.timeline_dock.height() == 152)
+        settle(qtbot)
+        if start == 0:
+            made.resizeDocks([viewer, inspector], [380, 555], Qt.Orientation.Vertical)
+            made.desk.rooms.open_side("outline")
+        qtbot.waitUntil(lambda made=made, viewer=viewer, start=start: start > 0 or viewer.height() < 400)
+        heights.append((viewer.height(), inspector.height(), made.desk.side.isVisible()))
+        made.close()
+        background().drain()
+    assert heights[0][2] and heights[1:] == [(*heights[0][:2], False)] * 2
+
+
 def test_tabs_show_the_names_and_a_dot_for_unsaved_work(window):
     window.desk.studio.add(graph(), title="fox")
     window.desk.studio.add(graph(), title="owl")
