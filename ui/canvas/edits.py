@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
 from nodegraph.errors import GraphError
 from nodegraph.graph import REROUTE, SUBGRAPH, Graph, Group, Link, Mode, Note, Rect
-from nodegraph.spec import ANY, NodeSpec, accepts
+from nodegraph.spec import ANY, Input, NodeSpec, accepts
 from ui.canvas.model import PortRef
 from ui.canvas.ports import Ports
 
@@ -329,25 +330,31 @@ def with_color(graph: Graph, ids: Iterable[str], color: str | None) -> Graph:
 
 
 def with_links_among(graph: Graph, ports: Ports, ids: Sequence[str], x_of: Mapping[str, float]) -> Graph:
-    """Link chosen nodes from left to right: each free port input takes the nearest output to its left that fits."""
+    """Link chosen nodes from left to right: the free port inputs of a node take the nearest outputs to their left that fit.
+
+    Inputs that the same outputs fit take one each, in order, as of two prompts the left one goes to 'positive'. Only a required input takes
+    what another input of its node has already."""
     ordered = sorted((name for name in ids if name in graph.nodes), key=lambda name: x_of[name])
     for place, name in enumerate(ordered):
-        spec = ports.spec(graph.nodes[name])
-        taken = {link.input for link in graph.incoming.get(name, ())}
-        for item in spec.inputs:
-            if not item.is_port or (item.name in taken and not item.many):
-                continue
-            found = next(
-                (
-                    Link(source, output.name, name, item.name)
-                    for source in reversed(ordered[:place])
-                    for output in ports.spec(graph.nodes[source]).outputs
+        coming = graph.incoming.get(name, ())
+        given, taken = {(link.source, link.output) for link in coming}, {link.input for link in coming}
+        waiting: dict[tuple[tuple[int, int, str, str], ...], list[Input]] = {}
+        for item in ports.spec(graph.nodes[name]).inputs:
+            if item.is_port and (item.name not in taken or item.many):
+                fitting = tuple(
+                    (-back, number, source, output.name)
+                    for back, source in enumerate(reversed(ordered[:place]))
+                    for number, output in enumerate(ports.spec(graph.nodes[source]).outputs)
                     if accepts(ports.input_type(name, item.name), ports.output_type(source, output.name))
-                ),
-                None,
-            )
-            if found is not None:
-                graph = graph.with_link(found, many=item.many)
+                )
+                waiting.setdefault(fitting, []).append(item)
+        for fitting, items in waiting.items():
+            fresh = [offer for offer in fitting if offer[2:] not in given]
+            for item, offer in zip_longest(items, sorted(fresh[: len(items)])):
+                if offer is None and item.is_required:
+                    offer = fitting[0] if fitting else None
+                if offer is not None:
+                    graph = graph.with_link(Link(*offer[2:], name, item.name), many=item.many)
     return graph
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,8 @@ from PySide6.QtGui import QGuiApplication, QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit
 
-from nodegraph.graph import Group, Link, Node
+from nodegraph.graph import Graph, Group, Link, Node
+from nodegraph.spec import Input
 from tests.ui.canvas.conftest import CTRL, SHIFT, SPECS, Hand
 from ui import theme
 from ui.actions import TABLE, Keymap
@@ -320,6 +322,24 @@ def test_nodes_added_one_after_the_other_stand_in_a_row_that_can_be_linked_at_on
     hand.key(Key.Key_J)
     assert document.graph.link_at("decode", "latent") == Link("sample", "latent", "decode", "latent")
     assert document.graph.link_at("save", "image") == Link("decode", "image", "save", "image")
+
+
+def test_of_two_prompts_linked_by_a_key_the_left_one_goes_to_positive_and_one_alone_is_not_its_own_negative(dressed: theme.Theme, qtbot: object) -> None:
+    prompt = SPECS["conditioning/prompt"]
+    sample = replace(SPECS["sampling/sample"], inputs=(*SPECS["sampling/sample"].inputs, Input("negative", "Conditioning", default=None, optional=True)))
+    document = Document(
+        SPECS | {sample.id: sample},
+        Graph().with_nodes([Node("left", prompt.id), Node("right", prompt.id, {}, (300, 0)), Node("sample", sample.id, {}, (600, 0))]),
+    )
+    view = GraphView(document)
+    qtbot.addWidget(view)  # type: ignore[attr-defined]
+    document.select(["right", "sample"])
+    view.trigger("canvas.link_selected")
+    assert document.graph.links == (Link("right", "conditioning", "sample", "positive"),)
+    document.undo()
+    document.select(["left", "right", "sample"])
+    view.trigger("canvas.link_selected")
+    assert set(document.graph.links) == {Link("left", "conditioning", "sample", "positive"), Link("right", "conditioning", "sample", "negative")}
 
 
 def test_a_node_added_on_empty_canvas_stands_where_the_hand_points_however_near_others_are(view: GraphView, document: Document) -> None:
