@@ -117,7 +117,7 @@ def outputs_from(spec: NodeSpec, value: Any, name: Callable[[str], str], node_id
         made = {out.name: value}
     else:
         if not isinstance(value, tuple) or len(value) != len(outs):
-            raise GraphError(_broken_promise(name(node_id), f"{len(outs)} results", _kind(value)))
+            raise GraphError(_broken_promise(spec, name(node_id), f"{len(outs)} results", _kind(value)))
         made = {out.name: item for out, item in zip(outs, value, strict=True)}
     return checked(spec, made, name, node_id)
 
@@ -131,12 +131,13 @@ def checked(spec: NodeSpec, made: dict[str, Any], name: Callable[[str], str], no
     for out in spec.outputs:
         if not _keeps_promise(made[out.name], out):
             promised = f"a list of {out.type}" if out.many else out.type
-            raise GraphError(_broken_promise(name(node_id), f"{promised} at '{out.name}'", _kind(made[out.name])))
+            raise GraphError(_broken_promise(spec, name(node_id), f"{promised} at '{out.name}'", _kind(made[out.name])))
     return made
 
 
-def _broken_promise(title: str, promised: str, given: str) -> str:
-    return f"'{title}' promised {promised} and gave {given}. This is a fault of the node: tell its author, or use another one."
+def _broken_promise(spec: NodeSpec, title: str, promised: str, given: str) -> str:
+    which = f"'{spec.id}' of {spec.pack}" if spec.pack else f"'{spec.id}'"
+    return f"'{title}' promised {promised} and gave {given}. This is a fault of the node ({which}): tell its author, or use another one."
 
 
 def _kind(value: Any) -> str:

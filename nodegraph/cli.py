@@ -196,6 +196,47 @@ def models(json_: JsonOption = False) -> None:
 
 
 @app.command()
+def packs(
+    on: Annotated[
+        list[str] | None, typer.Option("--on", metavar="FILE", help="Switch on a Python file in the node folder, as it is now.")
+    ] = None,
+    off: Annotated[list[str] | None, typer.Option("--off", metavar="FILE", help="Switch one off.")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """List packs of nodes and what is wrong with them; switch files of your own on and off.
+
+    A pack is code that may do anything: switch on only what you trust. A file that has changed must be switched on again.
+    """
+    from nodegraph.errors import GraphError
+    from nodegraph.folders import standard
+    from nodegraph.registry import Report, enable_plugin
+
+    folders = standard()
+    try:
+        for name, wanted in (*((name, True) for name in on or ()), *((name, False) for name in off or ())):
+            inside = Path(name).absolute()
+            enable_plugin(folders, inside.name if inside.parent == folders.plugins else name, wanted)
+    except GraphError as error:
+        _wrong(error.message)
+    found = {report.pack: report for report in _load_nodes().reports}
+    files = [path.name for path in sorted(folders.plugins.glob("*.py")) if not path.name.startswith(".")]
+    rows = [(report, "broken" if report.error else "on") for report in found.values()]
+    rows += [(Report(name), "off") for name in files if name not in found]
+    if json_:
+        trees = [{"pack": r.pack, "state": state, "nodes": list(r.nodes), "error": r.error, "details": r.details} for r, state in rows]
+        print(console.as_json(trees))
+    elif rows:
+        count = [f"{len(r.nodes)} node{'s' if len(r.nodes) != 1 else ''}" if state == "on" else "" for r, state in rows]
+        print(console.table([(console.clean(r.pack), state, n) for (r, state), n in zip(rows, count, strict=True)]))
+    for report, _ in rows:
+        if report.error and not json_:
+            console.complain(report.error)
+    if not json_:
+        console.say(f"Files of your own are looked for in '{folders.plugins}'.")
+    raise typer.Exit(FAILED if any(state == "broken" for _, state in rows) else DONE)
+
+
+@app.command()
 def cache(clear: Annotated[bool, typer.Option("--clear", help="Delete all kept results.")] = False, json_: JsonOption = False) -> None:
     """Tell how much room kept results take, or delete them."""
     from nodegraph.cache import standard_cache

@@ -374,7 +374,8 @@ class Execution:
 
     def fail(self, i: int, step: Step, problem: BaseException) -> None:
         title = self.name(step.node_id)
-        message, input, kind = explain(title, problem, self.run.device)
+        pack = self.registry.packs.get(step.spec.pack)
+        message, input, kind = explain(title, problem, self.run.device, pack.root if pack else None)
         log = (
             ""
             if isinstance(problem, GraphError)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import traceback
+from pathlib import Path
 
 from nodegraph import logs
 from nodegraph.errors import Cancelled, GraphError
@@ -32,8 +33,9 @@ def let_go(error: BaseException) -> None:
         current.__cause__ = current.__context__ = None
 
 
-def explain(title: str, error: BaseException, device: str) -> tuple[str, str, str]:
-    """A failure as (message, input, kind) for the artist."""
+def explain(title: str, error: BaseException, device: str, code: Path | None = None) -> tuple[str, str, str]:
+    """A failure as (message, input, kind) for the artist; `code` is where the pack of the node lies, whose author wants the line."""
+    place = logs.place_in(error, code) if code is not None else ""
     if isinstance(error, GraphError):
         return error.message, error.input or "", getattr(error, "kind", "invalid")
     if is_out_of_memory(error):
@@ -46,7 +48,7 @@ def explain(title: str, error: BaseException, device: str) -> tuple[str, str, st
         return f"'{title}' stopped by itself, though nobody asked it to. This is a fault of the node: tell its author.", "", "error"
     if isinstance(error, OSError) and error.filename:
         return f"'{title}' cannot use '{error.filename}': {error.strerror or error}.", "", "file"
-    return f"'{title}' failed: {words_of(error)} The details are in the log.", "", "error"
+    return f"'{title}' failed{f' in {place}' if place else ''}: {words_of(error)} The details are in the log.", "", "error"
 
 
 def words_of(error: BaseException) -> str:

@@ -33,6 +33,16 @@ def write_failure(folder: Path, what: str, error: BaseException) -> str:
     return ""
 
 
+def place_in(error: BaseException, root: Path) -> str:
+    """Where in the code of a pack (`root`, a file or a folder) a failure came about, as "farm.py, line 57"; "" if not in there."""
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(root):
+            found = f"{path.relative_to(root.parent).as_posix()}, line {line}"
+    return found
+
+
 def _free_names(stem: str) -> Iterator[str]:
     yield f"{stem}.log"
     for number in range(2, 1000):

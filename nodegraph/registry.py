@@ -12,17 +12,19 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from nodegraph import logs
 from nodegraph.errors import GraphError
 from nodegraph.folders import Folders, read_settings, standard
 from nodegraph.graph import REROUTE, Graph
 from nodegraph.node import Declaration, Upgrade
 from nodegraph.saving import write_atomically
-from nodegraph.spec import ANY, Input, NodeSpec, Output, PortType, read_spec
+from nodegraph.spec import ANY, Input, NodeSpec, Output, PortType, SpecError, read_spec
 
 ENTRY_POINTS = "nodegraph.plugins"
 REROUTE_SPEC = NodeSpec(
@@ -53,6 +55,14 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class PackCode:
+    """Where the code of a pack lies, a file or a folder, and a word that changes with it."""
+
+    root: Path
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
 class Importer:
     """Reads a foreign kind of file into a Graph, as a ComfyUI workflow."""
 
@@ -76,6 +86,7 @@ class Registry:
     free_memory: list[Callable[[], None]] = field(default_factory=list)
     """What packs want called when memory is short or the user asks for it (a module's function `free_memory`)."""
     reports: list[Report] = field(default_factory=list)
+    packs: dict[str, PackCode] = field(default_factory=dict)
     folders: Folders = field(default_factory=standard)
 
     @classmethod
@@ -112,6 +123,8 @@ class Registry:
         """
         types = dict(self.port_types)
         spec = read_spec(function, pack, types)
+        if pack in self.packs:
+            spec = replace(spec, code=self.packs[pack].word)
         classes = list(_classes(function))
         for hint in classes:
             self._check_class(hint)
@@ -179,7 +192,7 @@ class Registry:
             try:
                 found += self.add_module(importlib.import_module(info.name), pack)
             except (Exception, SystemExit) as error:  # a pack may raise anything at all
-                self.reports.append(_broken(pack or info.name, error))
+                self.reports.append(_broken(pack or info.name, error, self.packs.get(pack)))
         return found
 
     def _add_entry_points(self) -> None:
@@ -187,13 +200,14 @@ class Registry:
 
         for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
             try:
+                self.packs[entry.name] = _code_of(entry.module)
                 loaded = entry.load()
                 if not isinstance(loaded, ModuleType):
                     raise TypeError(f"the entry point '{entry.name}' must name a module")
                 found = self.add_package(loaded, entry.name)
                 self.reports.append(Report(entry.name, tuple(found)))
             except (Exception, SystemExit) as error:
-                self.reports.append(_broken(entry.name, error))
+                self.reports.append(_broken(entry.name, error, self.packs.get(entry.name)))
 
     def _add_user_files(self) -> None:
         enabled = read_settings(self.folders.settings).get("plugins", {})
@@ -214,10 +228,11 @@ class Registry:
                     Report(name, error=f"'{name}' has changed since you switched it on. Look at it, then switch it on again.")
                 )
                 continue
+            self.packs[name] = PackCode(path, known)
             try:
                 self.reports.append(Report(name, tuple(self.add_module(_import_file(path, source), name))))
             except (Exception, SystemExit) as error:
-                self.reports.append(_broken(name, error))
+                self.reports.append(_broken(name, error, self.packs[name]))
 
 
 def enable_plugin(folders: Folders, name: str, on: bool = True) -> None:
@@ -288,8 +303,25 @@ def _import_file(path: Path, source: bytes) -> ModuleType:
     return module
 
 
-def _broken(pack: str, error: BaseException) -> Report:
-    return Report(pack, error=f"'{pack}' cannot be used: {type(error).__name__}: {error}", details=traceback.format_exc())
+def _code_of(module: str) -> PackCode:
+    """The package that a module stands in, known by all Python files in it: a node may call any of them."""
+    found = importlib.util.find_spec(module.partition(".")[0])  # looked at before it is run
+    if found is None:
+        raise ModuleNotFoundError(f"No module named '{module}'")
+    folders = [Path(place) for place in found.submodule_search_locations or ()]
+    own = Path(found.origin or "")
+    content = hashlib.sha256()
+    for file in sorted(file for folder in folders for file in folder.rglob("*.py")) or [own]:
+        with suppress(OSError):
+            content.update(hashlib.sha256(file.read_bytes()).digest())
+    return PackCode(folders[0] if folders else own, content.hexdigest())
+
+
+def _broken(pack: str, error: BaseException, code: PackCode | None = None) -> Report:
+    """A report in words; where in the pack's own code it went wrong, if its author needs telling."""
+    words = str(error) if isinstance(error, (GraphError, SpecError)) else f"{type(error).__name__}: {error}"
+    place = logs.place_in(error, code.root) if code else ""
+    return Report(pack, error=f"'{pack}' cannot be used: {words}{f' ({place})' if place else ''}", details=traceback.format_exc())
 
 
 def _classes(function: Callable[..., Any]) -> Iterable[type]:

@@ -184,6 +184,8 @@ class NodeSpec:
     keywords: tuple[str, ...] = ()
     pack: str = ""
     """Which package the node comes from; empty for those that ship with the program."""
+    code: str = ""
+    """A word for the source of the pack: its results are kept by it, so an edited node makes them anew."""
     by_name: Mapping[str, Input] = field(init=False, repr=False, compare=False)
     outputs_by_name: Mapping[str, Output] = field(init=False, repr=False, compare=False)
     lists: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -213,7 +215,7 @@ def read_spec(function: Callable[..., Any], pack: str = "", port_types: dict[str
         SpecError: An input or the result has no type, or a type that cannot be a port; the docstring documents an unknown input.
     """
     declared: Declaration = function.__node__  # type: ignore[attr-defined]
-    where = f"{function.__module__}.{function.__qualname__}()"
+    where = _where(function)
     if not re.fullmatch(r"[a-z0-9_.-]+(/[a-z0-9_.-]+)+", declared.id):
         raise SpecError(f"{where}: the id '{declared.id}' must look like 'category/name', in lower case")
     if declared.id.startswith(SUBGRAPH):
@@ -307,6 +309,13 @@ _MARKED = {
     Range: ("int", "float"), Text: ("str",), Color: ("str",), Drawing: ("str",), File: ("path",), Randomize: ("int",), PassNumber: ("int",),
 }  # fmt: skip
 _PYTHON = {name: kind for kind, name in VALUE_TYPES.items()}
+
+
+def _where(function: Callable[..., Any]) -> str:
+    """A function as its author finds it: "fade() in fade.py, line 7"."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    place = f"{Path(code.co_filename).name}, line {code.co_firstlineno}" if code else function.__module__
+    return f"{getattr(function, '__qualname__', function)}() in {place}"
 
 
 def _check_input(where: str, item: Input) -> None:

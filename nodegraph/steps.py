@@ -249,7 +249,7 @@ class Steps:
         problems: list[Problem] = []
         files: list[tuple[str, str]] = []
         given = node.values
-        head = [spec.id, str(spec.version)]
+        head = [spec.id, str(spec.version), *([spec.code] if spec.code else [])]
         for item in spec.inputs:
             name = item.name
             if name in linked:
@@ -360,6 +360,9 @@ class Steps:
         if node.subgraph is not None and node.mode != "bypassed":
             return  # told when the graph was laid open
         words = f"The node '{node.title or node.id}' is of a kind that is not installed: '{node.type}'. Install its pack, mute it, or put another node in its place."
+        broken = [f"'{report.pack}'" for report in self.registry.reports if report.error]
+        if broken:
+            words += f" Perhaps it is in a pack that cannot be used now: {', '.join(broken[:4])}. 'nodegraph packs' tells why."
         self.problems.append(Problem(words, node.id, None, kind="unknown-node"))
 
     def _needs(self, node: Node, item: Input, problems: list[Problem]) -> None:

@@ -509,6 +509,51 @@ def test_a_broken_pack_is_a_warning(home):
     assert code == 0 and "cli/paint" in out and "warning: 'broken.py' cannot be used: ZeroDivisionError" in err
 
 
+def test_packs_are_listed_switched_on_and_off(home):
+    """Without a window there was no way to switch on a file of one's own."""
+    nodes = "from nodegraph.node import node\n\n@node('mine/half')\ndef half(value: float = 1.0) -> float:\n    'Half of it.'\n    return value / {}\n"
+    (home.plugins / "mine.py").write_text(nodes.format(2))
+    code, out, err = nodegraph("packs")
+    assert code == 0 and str(home.plugins) in err
+    assert re.search(r"^mine\.py +off$", out, re.M) and re.search(r"^pack_for_cli\.py +on +\d+ nodes$", out, re.M)
+    assert nodegraph("nodes", "mine/half")[0] == 2
+    code, out, _ = nodegraph("packs", "--on", home.plugins / "mine.py")
+    assert code == 0 and re.search(r"^mine\.py +on +1 node$", out, re.M) and nodegraph("nodes", "mine/half")[0] == 0
+    (home.plugins / "mine.py").write_text(nodes.format(0))
+    code, out, err = nodegraph("packs")
+    assert code == 1 and re.search(r"^mine\.py +broken$", out, re.M) and "'mine.py' has changed since you switched it on" in err
+    assert nodegraph("packs", "--on", "mine.py")[0] == 0
+    tree = {pack["pack"]: pack for pack in json.loads(nodegraph("packs", "--off", "mine.py", "--json")[1])}
+    assert tree["mine.py"] == {"pack": "mine.py", "state": "off", "nodes": [], "error": "", "details": ""}
+    assert tree["pack_for_cli.py"]["state"] == "on" and "cli/paint" in tree["pack_for_cli.py"]["nodes"]
+    code, _, err = nodegraph("packs", "--on", "nothing.py")
+    assert code == 2 and "There is no 'nothing.py'" in err
+
+
+def test_a_node_of_a_broken_pack_is_told_with_the_pack(folder, home):
+    (home.plugins / "broken.py").write_text("1 / 0")
+    enable_plugin(home, "broken.py")
+    file = write(folder / "a.graph", Graph().with_node(Node("n", "mine/half")))
+    code, _, err = nodegraph("run", file)
+    assert code == 2 and "Perhaps it is in a pack that cannot be used now: 'broken.py'. 'nodegraph packs' tells why." in err
+
+
+def test_an_edited_node_makes_its_result_anew_and_a_fault_in_it_names_the_line(folder, home):
+    def edit(body):
+        source = f"from nodegraph.node import node\n\n@node('mine/word')\ndef word(value: int = 0) -> str:\n    {body}\n"
+        (home.plugins / "mine.py").write_text(source)
+        enable_plugin(home, "mine.py")
+
+    graph = Graph().with_nodes([Node("word", "mine/word"), Node("save", "cli/save")]).with_link(Link("word", "value", "save", "text"))
+    file = write(folder / "a.graph", graph)
+    for text in ("first", "second"):
+        edit(f"import time; time.sleep(0.06); return {text!r}")  # slow enough to be kept on disk
+        assert Path(nodegraph("run", file, "-o", "out")[1].strip()).read_text() == text
+    edit("return {}[value]")
+    code, _, err = nodegraph("run", file, "-o", "out")
+    assert code == 1 and err.startswith("error: 'Word' failed in mine.py, line 5: 0 (KeyError)")
+
+
 def test_models_are_listed_with_their_place(home):
     folder = home.models / "loras"
     folder.mkdir(parents=True)

@@ -158,6 +158,50 @@ def test_a_broken_file_becomes_a_report_and_the_others_work(folders, plugin, sou
     assert good == Report("mine.py", ("sound/beep",))
 
 
+def test_what_is_wrong_with_a_pack_is_told_with_the_file_and_the_line(folders, plugin, packs, monkeypatch):
+    plugin("def helper():\n    return {}['q']\n\nhelper()", "call.py")
+    plugin("from nodegraph.node import node\n\n@node('a/b')\ndef f(x) -> int: ...", "declare.py")
+    plugin("import json\njson.loads('{')", "library.py")
+    errors = [report.error for report in load(folders).reports]
+    assert errors[0] == "'call.py' cannot be used: KeyError: 'q' (call.py, line 2)"
+    assert errors[1] == "'declare.py' cannot be used: f() in declare.py, line 3 needs a type for 'x'"
+    assert errors[2].endswith("(library.py, line 2)")
+    entry_point(packs, "pack_big", "big", {"__init__.py": "", "nodes.py": "import os\n1 / 0"}, "pack_big.nodes")
+    monkeypatch.syspath_prepend(str(packs))
+    registry = Registry(folders=folders)
+    registry._add_entry_points()
+    assert registry.reports[0].error == "'big' cannot be used: ZeroDivisionError: division by zero (pack_big/nodes.py, line 2)"
+
+
+def test_nodes_of_a_pack_are_marked_with_the_code_of_all_of_it(folders, plugin, packs, monkeypatch):
+    """A node's result was kept by its id and version alone: who edited a node saw the old picture."""
+    plugin()
+    first = load(folders).specs["sound/beep"].code
+    assert first and load(folders).specs["sound/beep"].code == first
+    plugin(GOOD + "# louder")
+    assert load(folders).specs["sound/beep"].code != first
+
+    def packaged(helper):
+        entry_point(packs, "pack_two", "two", {"__init__.py": "", "helper.py": helper, "nodes.py": GOOD}, "pack_two.nodes")
+        registry = Registry(folders=folders)
+        registry._add_entry_points()
+        return registry.specs["sound/beep"].code
+
+    monkeypatch.syspath_prepend(str(packs))
+    assert packaged("x = 1") == packaged("x = 1") != packaged("x = 2")
+
+
+def entry_point(packs, package, name, files, target):
+    """A package with files of these contents, installed as a pack."""
+    for file, content in files.items():
+        (packs / package / file).parent.mkdir(exist_ok=True)
+        (packs / package / file).write_text(content)
+    info = packs / f"{name}-1.0.dist-info"
+    info.mkdir(exist_ok=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[nodegraph.plugins]\n{name} = {target}\n")
+
+
 def test_a_file_that_is_gone_is_told(folders, plugin):
     plugin().unlink()
     assert "no longer in" in load(folders).reports[0].error
@@ -242,10 +286,7 @@ def test_packs_are_found_by_their_entry_point(folders, packs, monkeypatch):
     (packs / "pack_five.py").write_text(GOOD)
     (packs / "pack_six.py").write_text("oops")
     for name, target in (("five", "pack_five"), ("six", "pack_six"), ("seven", "pack_five:beep")):
-        info = packs / f"{name}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[nodegraph.plugins]\n{name} = {target}\n")
+        entry_point(packs, f"pack_{name}", name, {}, target)
     monkeypatch.syspath_prepend(str(packs))
     registry = Registry(folders=folders)
     registry._add_entry_points()
@@ -266,7 +307,7 @@ def test_another_package_called_nodes_is_refused_before_it_runs(tmp_path):
 
 def test_a_faulty_declaration_is_refused_with_its_place(small):
     pack = module_of("from nodegraph.node import node\n@node('x/y')\ndef f(a: int = 'b') -> int: ...", "pack_eight")
-    with pytest.raises(SpecError, match=r"pack_eight\.f\(\): the default of 'a'"):
+    with pytest.raises(SpecError, match=r"f\(\) in pack_eight\.py, line 2: the default of 'a'"):
         small.add_module(pack)
 
 

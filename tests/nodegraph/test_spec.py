@@ -222,7 +222,7 @@ def test_types_of_ports_are_noted_with_their_look():
 def test_what_cannot_be_an_input_is_refused_with_the_reason(hint, default, words):
     with pytest.raises(SpecError, match=re.escape(words)) as error:
         only(hint, default)
-    assert "test_spec.only.<locals>.it()" in str(error.value)
+    assert "it() in test_spec.py, line " in str(error.value)
 
 
 def test_a_whole_number_may_be_the_default_of_a_fraction():
