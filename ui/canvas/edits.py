@@ -296,13 +296,6 @@ def with_note_at(graph: Graph, at: tuple[float, float], text: str = "") -> tuple
     return graph.with_note(Note(name, text, (at[0], at[1], 216.0, 120.0))), name
 
 
-def with_title(graph: Graph, name: str, title: str) -> Graph:
-    """Rename a node or group; an empty title gives a node its own name back."""
-    if name in graph.groups:
-        return graph.with_group(replace(graph.groups[name], title=title or "Group"))
-    return graph.changed(name, title=title.strip() or None)
-
-
 def shifted(graph: Graph, steps: Mapping[str, tuple[float, float]]) -> Graph:
     """Each thing moved by its own step; all nodes at once, because each edit copies the table of nodes."""
     steps = {name: step for name, step in steps.items() if step != (0.0, 0.0)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QObject, QRect, QRectF, QSize, Qt, QTimer, Signal
@@ -132,7 +133,11 @@ class InlineEditor(QObject):
 
     def _retitle(self, name: str, before: str, text: str | None) -> None:
         if text is not None and text != before:
-            self.view.edit("Rename", lambda graph: edits.with_title(graph, name, text))
+            if name in self.view.document.graph.groups:
+                self.view.edit("Rename", lambda graph: graph.with_group(replace(graph.groups[name], title=text or "Group")))
+            else:
+                around = self.view.commands.open_name
+                self.view.edit_root("Rename", lambda root: inside.retitled(root, around, name, text))
         self.close_editor()
 
     def edit_outer_name(self, end: inside.End) -> bool:

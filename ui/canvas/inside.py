@@ -31,6 +31,18 @@ def with_inner(root: Graph, name: str, inner: Graph) -> Graph:
     return root.with_subgraph(name, replace(root.subgraphs[name], graph=inner))
 
 
+def retitled(root: Graph, around: str | None, node: str, title: str) -> Graph:
+    """Rename a node of the whole graph or of the inside of `around`. The only instance of a subgraph gives its name to the subgraph: that is
+    what the way into it and the search show. An empty title gives a node its own name back."""
+    shown, title = root if around is None else root.subgraphs[around].graph, title.strip()
+    name = shown.nodes[node].subgraph
+    if title and name in root.subgraphs and sum(len(_instances(graph, name)) for graph in (root, *(one.graph for one in root.subgraphs.values()))) == 1:
+        root, title = root.with_subgraph(name, replace(root.subgraphs[name], title=title)), ""
+        shown = root if around is None else root.subgraphs[around].graph
+    shown = shown.changed(node, title=title or None)
+    return shown if around is None else with_inner(root, around, shown)
+
+
 def promoted(root: Graph, name: str, end: End) -> Graph:
     """Show an inner port or value on every instance of the subgraph, under its own name or one like it."""
     definition = root.subgraphs[name]

@@ -169,10 +169,10 @@ class Inspector(QWidget):
             return
         if document is None:
             return
-        column.addWidget(Label(document.title, "heading", wrap=True))
-        count = len(document.graph.nodes)
-        column.addWidget(Label(f"{count} {'node' if count == 1 else 'nodes'}, {len(document.graph.links)} links", "dim"))
-        about = document.root.meta.get("description")
+        column.addWidget(Label(document.crumbs()[-1][0], "heading", wrap=True))
+        nodes, links = len(document.graph.nodes), len(document.graph.links)
+        column.addWidget(Label(f"{nodes} {'node' if nodes == 1 else 'nodes'}, {links} {'link' if links == 1 else 'links'}", "dim"))
+        about = document.root.meta.get("description") if not document.scope else None
         if about:
             column.addWidget(Label(str(about), "dim", wrap=True))
         column.addWidget(Label("Select a node to see its values.", "faint", wrap=True))
@@ -354,7 +354,7 @@ class Inspector(QWidget):
         usual = self._spec.title if self._spec is not None else node.type
         title = None if not text.strip() or text.strip() == usual else text.strip()
         if node.title != title:
-            self._edit("Rename", lambda graph: graph.changed(node.id, title=title))
+            document.edit_root("Rename", lambda root: inside.retitled(root, inside.open_name(root, document.graph), node.id, title or ""))
 
     def _edit(self, label: str, change: Any, merge: str | None = None) -> None:
         if self._document is not None:

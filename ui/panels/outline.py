@@ -7,6 +7,7 @@ from PySide6.QtGui import QIcon, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from ui import theme
+from ui.canvas import inside
 from ui.canvas.model import IDLE
 from ui.document import Document
 from ui.forecast import order_of
@@ -204,7 +205,7 @@ class Outline(QWidget):
         spec = document.spec(name)
         wanted = None if not title or (spec is not None and title == spec.title) else title
         if document.graph.nodes[name].title != wanted:
-            document.edit("Rename", lambda graph: graph.changed(name, title=wanted))
+            document.edit_root("Rename", lambda root: inside.retitled(root, inside.open_name(root, document.graph), name, wanted or ""))
 
     def _sift(self, text: str) -> None:
         wanted = text.strip().lower()

@@ -7,6 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 
 from tests.ui.canvas.conftest import CTRL, SHIFT, Hand
+from ui.canvas import inside
 from ui.canvas.view import GraphView
 from ui.document import Document
 
@@ -33,6 +34,25 @@ def outside(document: Document, instance: str) -> tuple[list[str], list[str]]:
 
 def label_of(view: GraphView, node: str, row: str) -> bool:
     return next(r.is_outside for r in view.graph_scene.nodes[node].anatomy.rows if r.name == row)
+
+
+def test_the_name_typed_when_a_subgraph_is_made_is_that_of_the_subgraph(document: Document, hand: Hand, view: GraphView) -> None:
+    document.select(["empty", "sample"])
+    hand.key(Key.Key_E, CTRL | SHIFT)
+    view.editor.widget.setText("Painter")  # type: ignore[union-attr]
+    view.editor.accept_editor()
+    [instance] = document.selection
+    document.enter(instance)
+    assert [name for name, _scope in document.crumbs()][1:] == ["Painter"]
+    assert document.root.subgraphs["Subgraph"].title == "Painter"
+
+
+def test_of_two_instances_each_has_a_name_of_its_own(document: Document, opened: str) -> None:
+    document.leave()
+    root, one = inside.retitled(document.root, None, opened, "Painter"), opened
+    root, two = root.added(root.nodes[one].type, (0.0, 0.0))
+    root = inside.retitled(root, None, two, "Painter of night")
+    assert (root.nodes[one].title, root.nodes[two].title, root.subgraphs["Subgraph"].title) == (None, "Painter of night", "Painter")
 
 
 def test_a_value_is_shown_on_the_subgraph_and_taken_off_again(document: Document, view: GraphView, opened: str) -> None:
