@@ -60,7 +60,9 @@ def run(
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="NODE.INPUT=VALUE", help="Change a value; NODE is a title or an id. A seed may be 'random'. May be repeated."
+            "--set",
+            metavar="NODE.INPUT=VALUE",
+            help="Change a value; NODE is a title or an id, or the way into subgraphs, as face/sample. A seed may be 'random'. May be repeated.",
         ),
     ] = None,
     output: Annotated[

@@ -1,4 +1,9 @@
-"""Values set from outside a graph, as `--set sample.seed=3` does: nodes by title or id, values read as the input's type."""
+"""Values set from outside a graph, as `--set sample.seed=3` does: nodes by title or id, values read as the input's type.
+
+Decision: what is inside a subgraph is named by the way to it, "face/sample.seed", and set as an artist would: the input is shown on
+the subgraph and set on the instance, so the definition stays one for all. Refused: a copy of the definition for the instance (the
+graph in the picture would no longer be the graph that was opened), and changing the definition (it would change its other uses).
+"""
 
 from __future__ import annotations
 
@@ -11,11 +16,14 @@ from nodegraph.errors import GraphError
 from nodegraph.graph import Graph, Node
 from nodegraph.registry import Registry
 from nodegraph.spec import Input
-from nodegraph.subgraphs import node_spec
+from nodegraph.subgraphs import node_spec, shown_outside
 
 
 def with_setting(graph: Graph, registry: Registry, change: str) -> Graph:
     """The graph with one "NODE.INPUT=VALUE" carried out, the value read as the input's type. A link at the input gives way.
+
+    What is inside a subgraph is set for the one instance on the way, through an input that the definition then shows; all other
+    instances keep what they have.
 
     Raises:
         GraphError: There is no such node or input, or the value does not fit.
@@ -24,17 +32,28 @@ def with_setting(graph: Graph, registry: Registry, change: str) -> Graph:
     name, dot, input = place.rpartition(".")
     if not equals or not dot or not name or not input:
         raise GraphError(f"--set takes NODE.INPUT=VALUE, as sample.seed=3, not '{change}'.")
-    node = graph.nodes[node_id(graph, name, registry)]
+    path = node_id(graph, name, registry)
+    node = _at(graph, path)
     spec = node_spec(node, graph, registry.specs)
     if spec is None:
         raise GraphError(f"The node '{name}' is of a kind that is not installed: '{node.type}'.")
     item = spec.by_name.get(input)
     if item is None:
         raise GraphError(f"'{name}' has no input '{input}'.{did_you_mean(input, [i.name for i in spec.inputs])}")
-    for link in graph.incoming.get(node.id, ()):
+    value = _value(f"{name}.{input}", item, text)
+    while "/" in path:
+        path, _, inner = path.rpartition("/")
+        definition = _at(graph, path).subgraph or ""
+        graph, shown = shown_outside(graph, definition, inner, input)
+        if graph.subgraphs[definition].graph.link_at(inner, input) and not graph.link_at(path, shown):
+            raise GraphError(
+                f"'{name}.{input}' is linked inside of its subgraph, for all who use it. Take the link away, or set what it brings."
+            )
+        input = shown
+    for link in graph.incoming.get(path, ()):
         if link.input == input:
             graph = graph.without_link(link)
-    return graph.with_value(node.id, input, _value(f"{name}.{input}", item, text))
+    return graph.with_value(path, input, value)
 
 
 def _value(place: str, item: Input, text: str) -> Any:
@@ -68,21 +87,47 @@ def _value(place: str, item: Input, text: str) -> Any:
 
 
 def node_id(graph: Graph, name: str, registry: Registry) -> str:
-    """The id of a node called by its id, or by the title that the canvas shows.
+    """The id of a node called by its id, or by the title that the canvas shows; inside a subgraph by those on the way: "face/sample".
 
     Raises:
         GraphError: There is none, or there are several.
     """
-    if name in graph.nodes:
-        return name
-    titles = {node.id: node.title or _kind(node, graph, registry) for node in graph.nodes.values()}
-    same = [id for id, title in titles.items() if title.lower() == name.lower()]
+    path, around, rest = "", graph, name
+    while "/" in rest and not _called(rest, around, graph, registry):
+        outer, _, rest = rest.partition("/")
+        outer = _one(outer, around, graph, registry)
+        definition = graph.subgraphs.get(around.nodes[outer].subgraph or "")
+        if definition is None:
+            raise GraphError(f"There is no node '{name}' in this graph: '{outer}' is not a subgraph.")
+        path, around = f"{path}{outer}/", definition.graph
+    return path + _one(rest, around, graph, registry)
+
+
+def _called(name: str, around: Graph, graph: Graph, registry: Registry) -> list[str]:
+    """The nodes of this id or title in `around`, which is the graph or the inside of one of its subgraphs."""
+    if name in around.nodes:
+        return [name]
+    return [node.id for node in around.nodes.values() if (node.title or _kind(node, graph, registry)).lower() == name.lower()]
+
+
+def _one(name: str, around: Graph, graph: Graph, registry: Registry) -> str:
+    same = _called(name, around, graph, registry)
     if len(same) == 1:
         return same[0]
     if same:
         raise GraphError(f"Several nodes are called '{name}'. Use an id: {_some(same)}.")
-    known = [*titles, *titles.values()]
-    raise GraphError(f"There is no node '{name}' in this graph.{did_you_mean(name, known) or f' It has: {_some(list(titles))}.'}")
+    known = [*around.nodes, *(node.title or _kind(node, graph, registry) for node in around.nodes.values())]
+    where = "this graph" if around is graph else "this subgraph"
+    raise GraphError(f"There is no node '{name}' in {where}.{did_you_mean(name, known) or f' It has: {_some(list(around.nodes))}.'}")
+
+
+def _at(graph: Graph, path: str) -> Node:
+    """The node at a path that is there."""
+    around = graph
+    *outer, last = path.split("/")
+    for name in outer:
+        around = graph.subgraphs[around.nodes[name].subgraph or ""].graph
+    return around.nodes[last]
 
 
 def _kind(node: Node, graph: Graph, registry: Registry) -> str:

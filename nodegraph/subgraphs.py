@@ -332,6 +332,17 @@ def gathered(graph: Graph, ids: Iterable[str], name: str, specs: Mapping[str, No
     return replace(result, incoming=incoming), instance
 
 
+def shown_outside(graph: Graph, name: str, node_id: str, input: str) -> tuple[Graph, str]:
+    """The graph whose definition `name` shows an inner input on its instances, and what it is called there. No instance changes by it."""
+    definition = graph.subgraphs[name]
+    for item in definition.inputs:
+        if (node_id, input) in item.targets:
+            return graph, item.name
+    outer = _free(input, {REPEAT, EACH, *(item.name for item in definition.inputs)})
+    made = SubgraphInput(outer, ((node_id, input),))
+    return graph.with_subgraph(name, replace(definition, inputs=(*definition.inputs, made))), outer
+
+
 def _free(wish: str, taken: set[str]) -> str:
     name, count = wish, 1
     while name in taken:

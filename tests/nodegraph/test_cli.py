@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from nodegraph import cli, doctor, graphfile
 from nodegraph.folders import standard
-from nodegraph.graph import Graph, Link, Node
+from nodegraph.graph import Graph, Link, Node, Subgraph, SubgraphOutput
 from nodegraph.registry import enable_plugin
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -175,6 +175,50 @@ def test_two_nodes_of_one_title_must_be_told_apart(folder):
     file = write(folder / "a.graph", painting().with_node(Node("other", "cli/number", title="My Painting")))
     code, _, err = nodegraph("run", file, "--set", "My Painting.value=1")
     assert code == 2 and "Several nodes are called 'My Painting'. Use an id: other, paint." in err
+
+
+def nested():
+    """Two instances of a subgraph in which another one paints; nothing is shown outside but the words."""
+    inner = Subgraph(
+        Graph().with_nodes([Node("paint", "cli/paint", {"steps": 2}, title="My Painting")]), (), (SubgraphOutput("text", "paint", "value"),)
+    )
+    brush = Graph().with_nodes([Node("number", "cli/number"), Node("brush", "subgraph/inner")])
+    outer = Subgraph(brush, (), (SubgraphOutput("text", "brush", "text"),), title="Face")
+    graph = Graph().with_subgraph("inner", inner).with_subgraph("outer", outer)
+    for name in ("left", "right"):
+        graph = graph.with_nodes([Node(name, "subgraph/outer"), Node(f"save {name}", "cli/save", {"name": name})])
+        graph = graph.with_link(Link(name, "text", f"save {name}", "text"))
+    return graph
+
+
+def test_a_value_inside_a_subgraph_is_set_for_one_instance_and_no_other(folder):
+    file = write(folder / "a.graph", nested())
+    assert nodegraph("run", file, "-o", "out", "--set", "left/brush/my painting.steps=7", "--set", "right/brush/paint.wild=on")[0] == 0
+    made = {name: (folder / "out" / f"{name}_0001.txt").read_text() for name in ("left", "right")}
+    assert made == {"left": "0 7 plain False 0.5", "right": "0 2 plain True 0.5"}
+    for change, words in {
+        "left/brush/point.steps=1": "There is no node 'point' in this subgraph. Did you mean 'paint'?",
+        "left/number/paint.steps=1": "'number' is not a subgraph",
+        "Face/brush/paint.steps=1": "Several nodes are called 'Face'. Use an id: left, right.",
+        "left/brush/paint.steps=0": "It must be from 1 to 1000.",
+    }.items():
+        code, _, err = nodegraph("run", file, "-o", "out", "--set", change)
+        assert code == 2 and words in err
+
+
+def test_a_value_that_is_linked_inside_a_subgraph_is_not_set_from_outside(folder):
+    inner = painting().without("save")
+    graph = Graph().with_subgraph("box", Subgraph(inner, (), (SubgraphOutput("text", "paint", "value"),)))
+    file = write(folder / "a.graph", graph.with_node(Node("box", "subgraph/box")))
+    code, _, err = nodegraph("run", file, "--set", "box/paint.value=3")
+    assert code == 2 and "'box/paint.value' is linked inside of its subgraph" in err
+    assert nodegraph("run", file, "--set", "box/number.value=3")[0] == 0
+
+
+def test_only_a_node_inside_a_subgraph_runs(folder):
+    code, out, _ = nodegraph("run", write(folder / "a.graph", nested()), "--only", "left/brush/paint", "--json")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and [event["node"] for event in events if event["type"] == "started"] == ["left/brush/paint"]
 
 
 def test_json_prints_one_event_a_line_and_no_other_word(file):
