@@ -101,7 +101,6 @@ class MaskEditor(QWidget):
 
     def open(self, picture: QImage | None, value: str, target: Target | None, layers: object = None) -> None:
         """Start on a picture (a plain square when there is none) with the mask that is in the graph, in the layers it was painted in."""
-        self._target = target
         if picture is None or picture.isNull():
             picture = QImage(512, 512, QImage.Format.Format_RGB888)
             picture.fill(QColor(90, 90, 92))
@@ -112,14 +111,19 @@ class MaskEditor(QWidget):
             painting = Painting(picture.width(), picture.height())
             self._note.setText(str(error))
         self.view.open(picture, painting)
-        self._use.setEnabled(target is not None)
         for name, editor in self._shape.items():
             editor.set_value(getattr(painting, name))
+        self.aim(target)
+        self.hint.emit(HINT)
+
+    def aim(self, target: Target | None) -> None:
+        """From now on what is painted goes there; what is painted already stays."""
+        self._target = target
+        self._use.setEnabled(target is not None)
         self._feeds.setVisible(target is not None and bool(target.feeds))
         self._feeds.setText(f"Feeds  {target.feeds}" if target is not None else "")
         self._node_button.setVisible(target is None)
         self._show_all()
-        self.hint.emit(HINT)
 
     # -- building
 

@@ -50,7 +50,7 @@ class PaintSpace(MaskEditor):
             show(picture)
 
     def _add_mask_node(self) -> None:
-        """A node that takes what is painted, and the editor on it."""
+        """A node that takes what is painted."""
         registry, view, document = self._desk.studio.registry, self._desk.view, self._desk.document
         spec = next((spec for spec in registry.specs.values() if any(item.is_drawing for item in spec.inputs)), None) if registry is not None else None
         if view is None or document is None or spec is None:
@@ -59,7 +59,7 @@ class PaintSpace(MaskEditor):
         before = set(document.graph.nodes)
         view.add_node(spec.id, view.center(), None)
         for made in set(document.graph.nodes) - before:
-            self.open_on(document, made, next(item.name for item in spec.inputs if item.is_drawing))
+            self.aim(target_of(document, made, next(item.name for item in spec.inputs if item.is_drawing)))
 
     def _keep(self, target: Target, value: str, layers: dict[str, Any] | None) -> None:
         document = target.document

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from nodegraph.cache import Cache
 from nodegraph.folders import Folders
-from nodegraph.node import HEADLESS, Context, GraphError, Randomize, Range, node
+from nodegraph.node import HEADLESS, Context, Drawing, GraphError, Randomize, Range, node
 from nodegraph.registry import Registry
 from nodegraph.runner import Here, Runner
 
@@ -27,6 +27,12 @@ class Grey:
 def tone(value: Annotated[int, Range(0, 255)] = 10, seed: Annotated[int, Range(0, 1000), Randomize()] = 0) -> Grey:
     """Give a tone."""
     return Grey(value)
+
+
+@node("test/stencil")
+def stencil(drawing: Annotated[str, Drawing()] = "") -> Grey:
+    """Give the tone of what was drawn."""
+    return Grey(len(drawing))
 
 
 @node("test/paint")
@@ -64,7 +70,7 @@ def wait(grey: Grey, ctx: Context = HEADLESS) -> None:
 
 def registry(folders: Folders) -> Registry:
     made = Registry(folders=folders)
-    for function in (tone, paint, show, fail, wait):
+    for function in (tone, stencil, paint, show, fail, wait):
         made.add_function(function)
     return made
 

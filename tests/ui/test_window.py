@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 
@@ -20,6 +20,7 @@ from ui import theme
 from ui.canvas.model import PortRef
 from ui.label import ElidedLabel
 from ui.main_window import MainWindow
+from ui.mask_values import decode
 from ui.panels.problems import ProblemsPanel
 from ui.settings import Settings
 from ui.threads import background
@@ -193,6 +194,20 @@ def test_a_failed_run_is_told_in_three_places_and_leads_to_the_node(window, qtbo
 def test_what_is_wrong_with_a_graph_is_told_before_it_runs(window, qtbot):
     window.desk.studio.add(Graph().with_node(Node("end", "test/show")))
     qtbot.waitUntil(lambda: window.rail.buttons["problems"]._count == 1, timeout=5_000)
+
+
+def test_what_is_painted_before_a_node_takes_it_goes_to_the_node_that_is_added_for_it(window):
+    document = window.desk.studio.add(graph())
+    window.desk.rooms.workspace_wanted("paint")
+    space = window.desk.rooms.spaces["paint"]
+    middle = space.view.rect().center()
+    QTest.mousePress(space.view, Qt.MouseButton.LeftButton, pos=middle)
+    QTest.mouseMove(space.view, middle + QPoint(60, 0))
+    QTest.mouseRelease(space.view, Qt.MouseButton.LeftButton, pos=middle + QPoint(60, 0))
+    space._node_button.click()
+    assert document.graph.nodes["stencil"].values == {}
+    space.use()
+    assert decode(document.graph.nodes["stencil"].values["drawing"], 512, 512)[256, 256] > 127
 
 
 def test_text_from_a_file_is_shown_as_plain_text(window):
