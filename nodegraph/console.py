@@ -112,23 +112,31 @@ class Quiet:
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
+        self._titles: dict[str, str] = {}
 
     def __call__(self, event: Any) -> None:
         if isinstance(event, Accepted):
             self.accepted = True
+        elif isinstance(event, Started):
+            self._titles[event.node] = clean(event.title or event.node)
         elif isinstance(event, Saved):
             print(event.path, file=self.out, flush=True)
         elif isinstance(event, Warned):
-            self.line(f"warning: {clean(event.message)}")
+            self.line(f"warning: {self._told(event)}")
         elif isinstance(event, Failed):
             self.broken = self.broken or event.kind in ("error", "crash")
-            self.line(f"error: {clean(event.message)}" + (f"\n       {event.log}" if event.log else ""))
+            self.line(f"error: {self._told(event)}" + (f"\n       {event.log}" if event.log else ""))
 
     def line(self, text: str) -> None:
         say(text)
 
     def close(self) -> None:
         """Nothing more comes."""
+
+    def _told(self, event: Warned | Failed) -> str:
+        """What was said, with the node that said it. On the canvas it stands on the node, here nothing else tells which."""
+        message, title = clean(event.message), self._titles.get(event.node, "")
+        return message if not title or f"'{title}'" in message else f"'{title}': {message}"
 
 
 class Lines(Quiet):
@@ -166,15 +174,10 @@ class Bars(Quiet):
         if out.isatty():  # the same terminal: file names go above the bars
             self.out = sys.stdout
         self._task: Any = None
-        self._titles: dict[str, str] = {}
-        self._unused = 0
 
     def __call__(self, event: Any) -> None:
         super().__call__(event)
-        if isinstance(event, Accepted):
-            self._unused = event.cached
-        elif isinstance(event, Started):
-            self._titles[event.node] = clean(event.title or event.node)
+        if isinstance(event, Started):
             self._end_task()
             self._task = self._bars.add_task(self._titles[event.node], total=None, count="", left="", note="")
         elif isinstance(event, Progress) and self._task is not None:

@@ -14,9 +14,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, BinaryIO
+from typing import Any
 
 from nodegraph import messages
 from nodegraph.folders import Folders
@@ -146,8 +147,8 @@ class _Process:
         self._message = message
         self._gone = gone
         with _open_log(log) as errors:
-            errors.write(f"\n-- {time.strftime('%Y-%m-%d %H:%M:%S')} worker starts\n".encode())
-            errors.flush()
+            with suppress(OSError):  # a full disk
+                errors.write(f"\n-- {time.strftime('%Y-%m-%d %H:%M:%S')} worker starts\n".encode())
             self.popen = subprocess.Popen(
                 list(command),
                 stdin=subprocess.PIPE,
@@ -232,11 +233,11 @@ class _Process:
         self._gone(self, code)
 
 
-def _open_log(path: Path) -> BinaryIO:
+def _open_log(path: Path) -> FileIO:
     try:
-        return rotated(path).open("ab")
+        return rotated(path).open("ab", buffering=0)
     except OSError:
-        return open(os.devnull, "wb")
+        return open(os.devnull, "wb", buffering=0)
 
 
 def _apart() -> dict[str, Any]:

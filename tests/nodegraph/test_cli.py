@@ -331,7 +331,8 @@ def test_an_output_folder_that_cannot_be_written_is_found_out_before_the_run(fil
 
 
 @pytest.mark.parametrize(
-    ("how", "words"), [("graph", "This is too small. Make it larger."), ("crash", "'Fail' failed: nothing can be divided")]
+    ("how", "words"),
+    [("graph", "'Fail': This is too small. Make it larger."), ("crash", "nothing can be divided by nothing (ZeroDivisionError)")],
 )
 def test_a_node_that_fails_ends_with_one_and_a_sentence(folder, how, words):
     graph = painting().with_node(Node("bad", "cli/fail", {"how": how}))
@@ -363,6 +364,14 @@ def test_a_worker_gives_the_same_as_here(file):
 
 
 @posix
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+def test_a_log_that_cannot_be_written_stops_no_run(file, home):
+    home.logs.mkdir(parents=True)
+    (home.logs / "worker.log").symlink_to("/dev/full")
+    code, out, err = nodegraph("run", file, "-o", "out", "--runner", "worker")
+    assert (code, err) == (0, "") and Path(out.strip()).read_text() == "4 3 plain False 0.5"
+
+
 def test_a_worker_that_crashes_is_told_and_ends_with_one(folder):
     file = write(folder / "a.graph", Graph().with_node(Node("bad", "cli/fail", {"how": "abort"})))
     code, _, err = nodegraph("run", file, "--runner", "worker")
