@@ -17,6 +17,7 @@ from nodegraph.graph import Graph, Link, Node
 from nodegraph.loops import Loop
 from nodegraph.registry import Registry
 from nodegraph.spec import ANY, REQUIRED, Input, NodeSpec, Output, accepts
+from nodegraph.upgrading import why_old
 from nodegraph.values import ABOUT, fits, in_words, why_not
 
 
@@ -286,7 +287,11 @@ class Steps:
             words = f"'{self.name(node.id)}' was saved with a newer version of its node ({node.version}) than is installed ({spec.version}). Update it."
             problems.append(Problem(words, node.id, None, "warning", "newer-node"))
         elif node.version < spec.version:
-            words = f"'{self.name(node.id)}' is of an older version of its node ({node.version}; now {spec.version}) and could not be brought up to date. Look at its values."
+            why = why_old(node, spec, self.registry)
+            words = (
+                f"'{self.name(node.id)}' is of an older version of its node ({node.version}; now {spec.version}) and could not be brought "
+                f"up to date{f' ({why})' if why else ''}. Look at its values."
+            )
             problems.append(Problem(words, node.id, None, "warning", "older-node"))
         return _Prepared(spec, values, tuple(problems), "\0".join(head), tuple(files))
 

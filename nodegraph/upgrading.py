@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nodegraph.graph import Graph, Link, Subgraph, SubgraphInput
+from nodegraph import logs
+from nodegraph.graph import Graph, Link, Node, Subgraph, SubgraphInput
 
 if TYPE_CHECKING:
     from nodegraph.node import Upgrade
     from nodegraph.registry import Registry
+    from nodegraph.spec import NodeSpec
 
 
 def upgraded(graph: Graph, registry: Registry) -> Graph:
@@ -39,13 +41,8 @@ def _upgraded_nodes(graph: Graph, registry: Registry) -> tuple[Graph, dict[str, 
     for node in graph.nodes.values():
         spec = registry.specs.get(node.type)
         if spec is not None and node.version < spec.version:
-            upgrades = registry.upgrades(node.type)
-            steps = []
-            values = dict(node.values)
             try:
-                for version in sorted(v for v in upgrades if node.version <= v < spec.version):
-                    steps.append((upgrades[version], values))
-                    values = dict(upgrades[version](dict(values)))
+                steps, values = _steps(node, spec, registry)
             except Exception:  # the upgrade is a pack's code; the file is the artist's and must open
                 continue
             renames[node.id] = _Renames(steps)
@@ -63,6 +60,26 @@ def _upgraded_nodes(graph: Graph, registry: Registry) -> tuple[Graph, dict[str, 
         if made:
             incoming[target] = tuple(sorted(dict.fromkeys(made), key=lambda link: link.input))
     return replace(graph, nodes=nodes, incoming=incoming), renames
+
+
+def _steps(node: Node, spec: NodeSpec, registry: Registry) -> tuple[list[tuple[Upgrade, dict[str, Any]]], dict[str, Any]]:
+    """The upgrades that a node needs, each with the values that it found, and what becomes of the values in the end. Raises what they raise."""
+    upgrades, values, steps = registry.upgrades(node.type), dict(node.values), []
+    for version in sorted(v for v in upgrades if node.version <= v < spec.version):
+        steps.append((upgrades[version], values))
+        values = dict(upgrades[version](dict(values)))
+    return steps, values
+
+
+def why_old(node: Node, spec: NodeSpec, registry: Registry) -> str:
+    """Why a node could not be brought up to date, for its author, with the place in the pack; "" if no upgrade failed."""
+    pack = registry.packs.get(spec.pack)
+    try:
+        _steps(node, spec, registry)
+    except Exception as error:
+        place = logs.place_in(error, pack.root) if pack else ""
+        return f"{type(error).__name__}: {error}{f' in {place}' if place else ''}"
+    return ""
 
 
 class _Renames:
