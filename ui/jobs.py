@@ -63,6 +63,7 @@ class Job:
     eta: float | None = None
     note: str = ""
     steps: int = 0
+    differs: str = ""  # what it has that the run before it of the same document had not
     order: list[str] = field(default_factory=list)  # paths of what it looks at, upstream first
     seeds: dict[str, int] = field(default_factory=dict)
     thumbnail: QImage | None = None
@@ -95,7 +96,7 @@ class Job:
         if self.state == "running":
             return f"{self.done:.0f} / {self.total:.0f}" if self.total > 1 else f"{self.finished} of {self.nodes} nodes" if self.nodes else "starting"
         if self.state == "waiting":
-            return f"{self.steps} steps" if self.steps else f"{len(self.graph.nodes)} nodes"
+            return " · ".join(part for part in (self.differs, f"{self.steps} steps" if self.steps else f"{len(self.graph.nodes)} nodes") if part)
         made = "nothing new" if not self.ran and self.state == "done" else f"{len(self.saved)} saved" if self.saved else ""
         if made == "nothing new":
             return made

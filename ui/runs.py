@@ -17,6 +17,7 @@ from nodegraph.errors import Problem
 from nodegraph.graph import Graph
 from nodegraph.graphfile import dumps
 from ui.canvas.model import RunState
+from ui.differences import told_apart
 from ui.document import Document
 from ui.forecast import order_of, steps_of
 from ui.inbox import Inbox, Passed
@@ -92,6 +93,7 @@ class Runs(QObject):
         specs = document.specs
         graph, seeds = with_seeds(document.root if graph is None else graph, specs)
         job = Job(title or document.title, graph, tuple(targets), str(document.path.parent) if document.path else "", document, seeds=seeds)
+        job.differs = self._new_in(job)
         job.order = order_of(graph, job.targets, specs)
         job.steps = steps_of(graph, job.order, specs)
         self.add(job, front)
@@ -99,6 +101,13 @@ class Runs(QObject):
         if counted is not document.root:
             document.edit_root("Count up the seed", lambda _graph: counted)
         return job
+
+    def _new_in(self, job: Job) -> str:
+        """What a run has that the last one asked for of the same document had not: "seed 11"."""
+        others = [one for one in (*self.waiting, *self.over, self.current) if one is not None and one.document is job.document]
+        last = max(others, key=lambda one: one.asked_at, default=None)
+        apart = told_apart(last.graph, job.graph) if last is not None else None
+        return apart[1] if apart is not None else ""
 
     def add(self, job: Job, front: bool = False) -> None:
         """Put a job into the queue."""

@@ -53,6 +53,16 @@ def test_a_run_shows_its_states_and_its_picture_on_the_document(qtbot, runs, doc
     assert not document.is_dirty
 
 
+def test_runs_that_wait_say_what_tells_them_apart(runs, document):
+    document.edit("", graph("test/wait"))
+    made = []
+    for value in (3, 4, 4):
+        document.edit("", lambda g, value=value: g.with_value("tone", "value", value))
+        made.append(runs.submit(document))
+    assert [job.differs for job in made] == ["", "value 4", ""]
+    assert made[1].words() == "value 4 · 3 nodes"
+
+
 def test_what_did_not_change_is_not_run_again(qtbot, runs, document):
     finish(qtbot, runs, runs.submit(document))
     again = runs.submit(document)
