@@ -104,7 +104,7 @@ class Runs(QObject):
 
     def _new_in(self, job: Job) -> str:
         """What a run has that the last one asked for of the same document had not: "seed 11"."""
-        others = [one for one in (*self.waiting, *self.over, self.current) if one is not None and one.document is job.document]
+        others = [one for one in (*self.waiting, *self.over, self.current) if one is not None and (one.document, one.title) == (job.document, job.title)]
         last = max(others, key=lambda one: one.asked_at, default=None)
         apart = told_apart(last.graph, job.graph) if last is not None else None
         return apart[1] if apart is not None else ""
@@ -157,6 +157,7 @@ class Runs(QObject):
                     self.keeper.removed((run.job,))
                 continue
             job = Job(run.title, graph, run.targets, run.base, id=run.job, text=run.graph, saved=list(entry.saved), is_noted=True)
+            job.differs = self._new_in(job)
             if entry.state == "interrupted":
                 job.state = "interrupted"
                 self.over.insert(0, job)
