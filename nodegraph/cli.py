@@ -29,6 +29,7 @@ DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
 app = typer.Typer(
     name="nodegraph",
     help="Make pictures from graphs. Without a command, the window opens.",
+    epilog="Ends with 0: done; 1: something failed; 2: the graph or the arguments are wrong; 130: stopped by Ctrl+C or SIGTERM.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -500,6 +501,9 @@ def _size(path: Path) -> int:
 
 
 def _open_window(files: list[Path]) -> NoReturn:
+    displays = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
+        _wrong("There is no display here for the window. 'nodegraph run' needs none; 'nodegraph --help' tells the rest.")
     raise SystemExit(_from_window("ui.app", "main")(files))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +134,13 @@ def _parse_json(text: bytes | str, name: str) -> Any:
     try:
         tree = json.loads(text, object_pairs_hook=_object_from, parse_constant=_NotANumber)
     except json.JSONDecodeError as error:
+        if not text.strip():
+            raise GraphFileError(f"'{name}' is not valid JSON: it is empty.") from None
+        if mark := re.search(r"^<{7} .*\n(?=(?s:.*)^={7}\r?$)", text, re.MULTILINE):
+            line = text.count("\n", 0, mark.start()) + 1
+            raise GraphFileError(
+                f"'{name}' holds two versions that were not merged, from line {line} on. Keep one of them and delete the lines of <, = and >."
+            ) from None
         raise GraphFileError(f"'{name}' is not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}.") from None
     except RecursionError:
         raise GraphFileError(f"'{name}' is nested too deeply to be a graph.") from None

@@ -299,8 +299,12 @@ def test_a_graph_that_cannot_run_ends_with_two(folder, kind, words):
     ("content", "words"),
     [
         (None, "There is no file"),
-        (b"", "a.graph"),
+        (b"", "'a.graph' is not valid JSON: it is empty."),
         (b"not json", "a.graph"),
+        (
+            b'{"format": 1,\n<<<<<<< HEAD\n"app": "a",\n=======\n"app": "b",\n>>>>>>> theirs\n"nodes": {}}',
+            "were not merged, from line 2 on",
+        ),
         (b'{"format":1}', "is not a Nodegraph graph"),
         (b'{"format":99,"nodes":{}}', "newer version"),
         (b"\x89PNG\r\n\x1a\n", "carries no graph"),
@@ -628,6 +632,16 @@ def test_the_cache_is_measured_and_emptied(folder):
     code, out, _ = nodegraph("cache", "--clear")
     assert code == 0 and f"{before['entries']} results deleted" in out
     assert json.loads(nodegraph("cache", "--json")[1])["entries"] == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there is always a display")
+@pytest.mark.parametrize("arguments", [(), ("edit", "a.graph")])
+def test_without_a_display_the_window_says_so(monkeypatch, arguments):
+    """Qt ended the whole process with a core dump."""
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    code, _, err = nodegraph(*arguments)
+    assert code == 2 and err.startswith("error: There is no display here for the window.")
 
 
 # -- doctor
