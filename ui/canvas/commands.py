@@ -377,7 +377,7 @@ class Commands:
         self.view.zoom_to(1.0)
 
     def do_minimap(self) -> None:
-        self.view.set_options(minimap=not self.view.minimap.is_visible)
+        self.view.set_options(minimap=not self.view.minimap.is_wanted)
 
     def do_focus_links(self) -> None:
         self.view.set_options(focus_links=not self.scene.focus_links)

@@ -26,14 +26,19 @@ class Floating(QObject):
         super().__init__(view)
         self._view = view
         self.rect = QRect(0, 0, width, height)  # in the viewport
-        self.is_visible = True
+        self.is_wanted = True
+        self.has_room = True
+
+    @property
+    def is_visible(self) -> bool:
+        return self.is_wanted and self.has_room
 
     def place(self, right: int, bottom: int) -> None:
         """Put its lower right corner somewhere."""
         self.rect.moveTopLeft(QRect(right - self.rect.width(), bottom - self.rect.height(), 1, 1).topLeft())
 
     def set_visible(self, visible: bool) -> None:
-        self.is_visible = visible
+        self.is_wanted = visible
         self._view.viewport().update(self.rect)
 
     def update(self) -> None:

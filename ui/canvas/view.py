@@ -291,6 +291,7 @@ class GraphView(TravellingView):
 
     def _place_floating(self) -> None:
         width, height = self.viewport().width(), self.viewport().height()
+        self.minimap.has_room = width >= 4 * self.minimap.rect.width() and height >= 3.5 * self.minimap.rect.height()
         self.minimap.place(width - 16, height - 16)
         self.zoom_pill.place(self.minimap.rect.left() - 12 if self.minimap.is_visible else width - 16, height - 16)
         self.viewport().update()

@@ -128,7 +128,7 @@ class Strip(QWidget):
         if take is None:
             painter.setFont(theme.font("small"))
             painter.setPen(now.color("text.tertiary"))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "The steps of each run are kept here. Run a graph to see how its picture grows.")
+            painter.drawText(self.rect().adjusted(SIDE, 0, -SIDE, 0), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, "The steps of each run are kept here. Run a graph to see how its picture grows.")
             painter.end()
             return
         self._limit()

@@ -433,6 +433,14 @@ def test_a_picture_without_a_file_is_taken_dropped_or_pasted(hand: Hand, view: G
     assert (given[0][1] - place).manhattanLength() <= 1
 
 
+def test_a_small_canvas_shows_its_nodes_rather_than_the_minimap(view: GraphView) -> None:
+    view.set_options(minimap=True)
+    view.resize(620, 355)
+    assert not view.minimap.is_visible
+    view.resize(1600, 900)
+    assert view.minimap.is_visible
+
+
 def test_the_minimap_travels_and_the_zoom_pill_zooms(document: Document, hand: Hand, view: GraphView) -> None:
     view.set_options(minimap=True)
     view.zoom_pill.set_visible(True)
