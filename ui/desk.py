@@ -118,7 +118,7 @@ class Desk(QObject):
         self._float.clicked.connect(lambda: self.viewer_dock.setFloating(not self.viewer_dock.isFloating()))
         self.viewer_dock.add_page("viewer", self.viewer, "Viewer", "eye", (self.pin, self._float))
         self.viewer_dock.add_page("compare", self.compare, "Compare", "square-split-horizontal")
-        self.viewer_dock.pages.setMinimumWidth(340)
+        self.viewer_dock.pages.setMinimumWidth(360)
         self.window.addDockWidget(RIGHT, self.viewer_dock)
 
         self.inspector_dock = Dock("inspector", "Inspector", QSize(296, 420), self.window)
