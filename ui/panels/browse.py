@@ -51,13 +51,15 @@ class BrowseSpace(QWidget):
         bar = QWidget()
         bar.setProperty("kind", "panel")
         bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        foot = QHBoxLayout(bar)
+        foot = QVBoxLayout(bar)
         foot.setContentsMargins(14, 8, 12, 8)
         foot.setSpacing(8)
+        facts, acts = QHBoxLayout(), QHBoxLayout()
+        foot.addLayout(facts)
+        foot.addLayout(acts)
         self._name, self._size = ElidedLabel("", "strong", Qt.TextElideMode.ElideMiddle), Label("", "value")
-        foot.addWidget(self._name, 1)
-        foot.addWidget(self._size)
-        foot.addSpacing(8)
+        facts.addWidget(self._name, 1)
+        facts.addWidget(self._size)
         self._acts = []
         for words, kind, act in (
             ("Open its graph", "", lambda: self.graph_wanted.emit(self._path)),
@@ -67,7 +69,8 @@ class BrowseSpace(QWidget):
             made = button(words, kind)
             made.clicked.connect(lambda _checked=False, act=act: act())
             self._acts.append(made)
-            foot.addWidget(made)
+            acts.addWidget(made)
+        acts.addStretch(1)
         column.addWidget(bar)
         return side
 
