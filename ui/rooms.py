@@ -330,6 +330,8 @@ class Rooms:
             dock.hide()
         self.show_welcome(True)
         self.fit_width()
+        if self._queue_inside:  # layouts are kept of wide windows only
+            self._sized, self._kept_layout = False, None
 
     def remember_layout(self) -> None:
         self.show_welcome(False)

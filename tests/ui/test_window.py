@@ -119,6 +119,12 @@ def test_panels_have_the_size_at_the_next_start_that_they_had_at_the_last(qtbot,
         made.close()
         background().drain()
     assert heights[0][2] and heights[1:] == [(*heights[0][:2], False)] * 2
+    narrow = MainWindow(Settings(folders.settings), folders, tiny.start_runner(folders), Answers())
+    qtbot.addWidget(narrow)
+    narrow.resize(1280, 800)
+    narrow.show()
+    narrow.desk.studio.add(graph())
+    qtbot.waitUntil(lambda: narrow.desk.viewer_dock.width() == 360)
 
 
 def test_tabs_show_the_names_and_a_dot_for_unsaved_work(window):
