@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
@@ -390,10 +391,7 @@ def _give_up(runner: Any, show: console.Quiet) -> NoReturn:
     """Ctrl+C twice: leave at once, whatever a node is doing."""
     show.close()
     runner.kill()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(STOPPED)
+    _end(STOPPED)
 
 
 # -- arguments
@@ -519,6 +517,20 @@ def _from_window(module: str, name: str) -> Any:
         raise
 
 
+def _leave(code: int) -> NoReturn:
+    """End the program, whatever a node or a library has left at work after a run."""
+    if sys.argv[1:2] == ["run"] and threading.active_count() > 1:
+        _end(code)
+    raise SystemExit(code) from None
+
+
+def _end(code: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 def main() -> None:
     """The `nodegraph` command."""
     console.ready_streams()
@@ -531,7 +543,9 @@ def main() -> None:
         log = logs.write_failure(standard().logs, "nodegraph " + " ".join(sys.argv[1:]), error)
         console.complain(f"Nodegraph itself failed: {str(error)[:300] or type(error).__name__} ({type(error).__name__}).")
         console.say(f"       {log}" if log else "")
-        raise SystemExit(FAILED) from None
+        _leave(FAILED)
+    except SystemExit as end:
+        _leave(end.code if isinstance(end.code, int) else FAILED if end.code else DONE)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -74,3 +75,10 @@ def chatty(value: int = 0) -> str:
     print("printed by a node")
     os.write(1, b"written by a library\n")
     return "said"
+
+
+@node("cli/linger")
+def linger(value: int = 0) -> str:
+    """Leave work behind that Python would wait for at its end."""
+    ThreadPoolExecutor().submit(time.sleep, 60)
+    return "done"

@@ -398,6 +398,11 @@ def test_ctrl_c_stops_at_the_next_step_keeps_what_is_finished_and_ends_with_130(
     assert list((folder / "out").iterdir()) == []
 
 
+def test_work_that_a_node_left_behind_does_not_keep_the_program(folder):
+    process = start("run", write(folder / "a.graph", Graph().with_node(Node("l", "cli/linger"))))
+    assert process.communicate(timeout=30) == ("", "") and process.returncode == 0
+
+
 @posix
 def test_ctrl_c_twice_ends_a_node_that_hangs(folder):
     file = write(folder / "a.graph", Graph().with_node(Node("h", "cli/hang")))
