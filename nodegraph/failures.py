@@ -14,7 +14,7 @@ from nodegraph.registry import Registry
 def is_out_of_memory(error: BaseException) -> bool:
     """Told by its name, so that no torch is needed to know one of torch's."""
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError) and ("out of memory" in str(error) or "can't allocate memory" in str(error))
+        isinstance(error, RuntimeError) and ("out of memory" in _said(error) or "can't allocate memory" in _said(error))
     )  # fmt: skip
 
 
@@ -52,9 +52,16 @@ def explain(title: str, error: BaseException, device: str, code: Path | None = N
 
 
 def words_of(error: BaseException) -> str:
-    first = logs.printable((str(error).strip().splitlines() or [""])[0])[:300]
+    first = logs.printable((_said(error).strip().splitlines() or [""])[0])[:300]
     said = f"{first} ({type(error).__name__})" if first else type(error).__name__
     return said if said.endswith((".", ")")) else said + "."
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a pack's error may fail at this too
+        return ""
 
 
 def free_memory(registry: Registry) -> None:

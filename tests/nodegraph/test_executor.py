@@ -43,6 +43,13 @@ class OutOfMemoryError(RuntimeError):
     """As torch calls its own."""
 
 
+class Dumb(RuntimeError):
+    """An error that fails when it is asked what it says."""
+
+    def __str__(self) -> str:
+        raise AttributeError("no response")
+
+
 class Fit(enum.Enum):
     CROP = "crop"
     PAD = "pad"
@@ -132,6 +139,7 @@ def fail(value: int = 0, how: str = "error") -> int:
         "memory": OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
         "host": MemoryError(),
         "cancelled": Cancelled(),
+        "dumb": Dumb(),
         "file": FileNotFoundError(2, "No such file or directory", "photo.png"),
     }[how]
 
@@ -655,6 +663,7 @@ def test_stopping_a_long_list_keeps_the_items_that_are_ready(registry, cache):
         ("memory", "out-of-memory", "'bad' ran out of memory."),
         ("host", "out-of-memory", "'bad' ran out of memory."),
         ("cancelled", "error", "'bad' stopped by itself"),
+        ("dumb", "error", "'bad' failed: Dumb. The details are in the log."),
         ("file", "file", "'bad' cannot use 'photo.png': No such file or directory."),
     ],
 )
