@@ -70,7 +70,7 @@ def wait(grey: Grey, ctx: Context = HEADLESS) -> None:
 
 def registry(folders: Folders) -> Registry:
     made = Registry(folders=folders)
-    for function in (tone, stencil, paint, show, fail, wait):
+    for function in (tone, paint, show, fail, wait):
         made.add_function(function)
     return made
 

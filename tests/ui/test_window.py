@@ -203,6 +203,9 @@ def test_what_is_wrong_with_a_graph_is_told_before_it_runs(window, qtbot):
 
 
 def test_what_is_painted_before_a_node_takes_it_goes_to_the_node_that_is_added_for_it(window):
+    nodes = tiny.registry(window.folders)
+    nodes.add_function(tiny.stencil)
+    window.desk.studio.set_registry(nodes)
     document = window.desk.studio.add(graph())
     window.desk.rooms.workspace_wanted("paint")
     space = window.desk.rooms.spaces["paint"]
