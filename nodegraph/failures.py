@@ -37,7 +37,7 @@ def explain(title: str, error: BaseException, device: str, code: Path | None = N
     """A failure as (message, input, kind) for the artist; `code` is where the pack of the node lies, whose author wants the line."""
     place = logs.place_in(error, code) if code is not None else ""
     if isinstance(error, GraphError):
-        return error.message, error.input or "", getattr(error, "kind", "invalid")
+        return error.message, error.input or "", "file" if isinstance(error.__cause__, OSError) else "invalid"
     if is_out_of_memory(error):
         where = "memory" if device in ("cpu", "auto") else f"memory on '{device}'"
         words = f"'{title}' ran out of {where}. Make the picture or the batch smaller, or close other programs that use the device. Models were unloaded."

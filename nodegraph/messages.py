@@ -234,7 +234,7 @@ class Failed:
     """A node, or with node "" the whole graph, cannot go on. One event for each problem found.
 
     input: which input is to blame, "" if none. kind: a short stable word ("out-of-memory", "missing-file", "unknown-node",
-    "invalid", "error", "crash": the worker died while this node ran). log: the file that holds the technical details, "" if there are none.
+    "file": one cannot be read or written, as on a full disk; "invalid", "error", "crash": the worker died while this node ran). log: the file that holds the technical details, "" if there are none.
     """
 
     job: str

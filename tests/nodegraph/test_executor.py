@@ -127,6 +127,11 @@ def inputs(
     return f"{share!r} {file.read_text() if file else mode}"
 
 
+def because(error, cause):
+    error.__cause__ = cause
+    return error
+
+
 @node("test/fail")
 def fail(value: int = 0, how: str = "error") -> int:
     CALLS.append("fail")
@@ -140,6 +145,7 @@ def fail(value: int = 0, how: str = "error") -> int:
         "host": MemoryError(),
         "cancelled": Cancelled(),
         "dumb": Dumb(),
+        "disk": because(GraphError("Cannot write there: the disk is full."), OSError(28, "No space left on device")),
         "file": FileNotFoundError(2, "No such file or directory", "photo.png"),
     }[how]
 
@@ -664,6 +670,7 @@ def test_stopping_a_long_list_keeps_the_items_that_are_ready(registry, cache):
         ("host", "out-of-memory", "'bad' ran out of memory."),
         ("cancelled", "error", "'bad' stopped by itself"),
         ("dumb", "error", "'bad' failed: Dumb. The details are in the log."),
+        ("disk", "file", "Cannot write there: the disk is full."),
         ("file", "file", "'bad' cannot use 'photo.png': No such file or directory."),
     ],
 )
@@ -678,8 +685,8 @@ def test_whatever_a_node_raises_is_told_and_independent_work_goes_on(registry, c
     assert failed.node == "bad" and failed.kind == kind and failed.message.startswith(words)
     assert of(events, Skipped) == [Skipped("job", "after", "bad"), Skipped("job", "later", "bad")]
     assert values == {"fine": 9} and outcome.state == "failed" and outcome.failed == ("bad",)
-    if how == "graph":
-        assert failed.log == "" and failed.input == "value"
+    if how in ("graph", "disk"):
+        assert failed.log == "" and failed.input == ("value" if how == "graph" else "")
     else:
         assert "Traceback" in Path(failed.log).read_text()
         assert "Traceback" not in failed.message
