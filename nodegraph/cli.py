@@ -22,10 +22,12 @@ from nodegraph import __version__, console
 if TYPE_CHECKING:
     from nodegraph.graph import Graph
     from nodegraph.messages import Done, Run
-    from nodegraph.registry import Registry
+    from nodegraph.registry import Registry, Report
     from nodegraph.spec import Input, NodeSpec
 
 DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
+SLOW_PACK = 0.5
+"""Seconds that a person notices at each start."""
 
 app = typer.Typer(
     name="nodegraph",
@@ -211,6 +213,8 @@ def packs(
 
     A pack is code that may do anything: switch on only what you trust. A file that has changed must be switched on again.
     """
+    from dataclasses import asdict
+
     from nodegraph.errors import GraphError
     from nodegraph.folders import standard
     from nodegraph.registry import Report, enable_plugin
@@ -227,15 +231,15 @@ def packs(
     rows = [(report, "broken" if report.error else "on") for report in found.values()]
     rows += [(Report(name), "off") for name in files if name not in found]
     if json_:
-        trees = [{"pack": r.pack, "state": state, "nodes": list(r.nodes), "error": r.error, "details": r.details} for r, state in rows]
-        print(console.as_json(trees))
-    elif rows:
-        count = [f"{len(r.nodes)} node{'s' if len(r.nodes) != 1 else ''}" if state == "on" else "" for r, state in rows]
-        print(console.table([(console.clean(r.pack), state, n) for (r, state), n in zip(rows, count, strict=True)]))
-    for report, _ in rows:
-        if report.error and not json_:
-            console.complain(report.error)
-    if not json_:
+        print(console.as_json([{**asdict(report), "state": state} for report, state in rows]))
+    else:
+        if rows:
+            print(console.table([(console.clean(report.pack), state, _loaded(report) if state == "on" else "") for report, state in rows]))
+        for report, _ in rows:
+            if report.error:
+                console.complain(report.error)
+            elif report.seconds >= SLOW_PACK:
+                console.say(f"warning: '{console.clean(report.pack)}' makes every start wait. Import what is large inside of functions.")
         console.say(f"Files of your own are looked for in '{folders.plugins}'.")
     raise typer.Exit(FAILED if any(state == "broken" for _, state in rows) else DONE)
 
@@ -487,6 +491,11 @@ def _input_row(item: Input) -> tuple[str, str, str]:
         about.append(f"{item.range.min:g} to {item.range.max:g}")
     words = f"{item.help} One of: {', '.join(map(str, item.choices))}." if item.choices else item.help
     return item.name, ", ".join(about), words.strip()
+
+
+def _loaded(report: Report) -> str:
+    words = f"{len(report.nodes)} node{'s' if len(report.nodes) != 1 else ''}"
+    return words + (f", {console.seconds_in_words(report.seconds)} to load" if report.seconds >= SLOW_PACK else "")
 
 
 def _size(path: Path) -> int:

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import pkgutil
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -52,6 +53,8 @@ class Report:
     nodes: tuple[str, ...] = ()
     error: str = ""
     details: str = ""
+    seconds: float = field(default=0.0, compare=False)
+    """How long it took to load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +202,14 @@ class Registry:
         from importlib.metadata import entry_points
 
         for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+            began = time.perf_counter()
             try:
                 self.packs[entry.name] = _code_of(entry.module)
                 loaded = entry.load()
                 if not isinstance(loaded, ModuleType):
                     raise TypeError(f"the entry point '{entry.name}' must name a module")
                 found = self.add_package(loaded, entry.name)
-                self.reports.append(Report(entry.name, tuple(found)))
+                self.reports.append(Report(entry.name, tuple(found), seconds=time.perf_counter() - began))
             except (Exception, SystemExit) as error:
                 self.reports.append(_broken(entry.name, error, self.packs.get(entry.name)))
 
@@ -229,8 +233,10 @@ class Registry:
                 )
                 continue
             self.packs[name] = PackCode(path, known)
+            began = time.perf_counter()
             try:
-                self.reports.append(Report(name, tuple(self.add_module(_import_file(path, source), name))))
+                found = self.add_module(_import_file(path, source), name)
+                self.reports.append(Report(name, tuple(found), seconds=time.perf_counter() - began))
             except (Exception, SystemExit) as error:
                 self.reports.append(_broken(name, error, self.packs[name]))
 

@@ -586,10 +586,18 @@ def test_packs_are_listed_switched_on_and_off(home):
     assert code == 1 and re.search(r"^mine\.py +broken$", out, re.M) and "'mine.py' has changed since you switched it on" in err
     assert nodegraph("packs", "--on", "mine.py")[0] == 0
     tree = {pack["pack"]: pack for pack in json.loads(nodegraph("packs", "--off", "mine.py", "--json")[1])}
-    assert tree["mine.py"] == {"pack": "mine.py", "state": "off", "nodes": [], "error": "", "details": ""}
+    assert tree["mine.py"] == {"pack": "mine.py", "state": "off", "nodes": [], "error": "", "details": "", "seconds": 0.0}
     assert tree["pack_for_cli.py"]["state"] == "on" and "cli/paint" in tree["pack_for_cli.py"]["nodes"]
     code, _, err = nodegraph("packs", "--on", "nothing.py")
     assert code == 2 and "There is no 'nothing.py'" in err
+
+
+def test_a_pack_that_is_slow_to_load_is_told_so(home):
+    """Every start of the program waits for it, and its author imports torch at the top without a thought."""
+    (home.plugins / "slow.py").write_text("import time\ntime.sleep(0.6)\n")
+    _, out, err = nodegraph("packs", "--on", "slow.py")
+    assert re.search(r"^slow\.py +on +0 nodes, [0-9.]+ s to load$", out, re.M)
+    assert "warning: 'slow.py' makes every start wait. Import what is large inside of functions." in err
 
 
 def test_a_node_of_a_broken_pack_is_told_with_the_pack(folder, home):
