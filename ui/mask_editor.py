@@ -78,6 +78,7 @@ class MaskEditor(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._target: Target | None = None
+        self._side = 1024  # of the picture that the brush has its size for
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
@@ -111,6 +112,7 @@ class MaskEditor(QWidget):
             painting = Painting(picture.width(), picture.height())
             self._note.setText(str(error))
         self.view.open(picture, painting)
+        self._fit_brush(min(picture.width(), picture.height()))
         for name, editor in self._shape.items():
             editor.set_value(getattr(painting, name))
         self.aim(target)
@@ -321,6 +323,13 @@ class MaskEditor(QWidget):
         except ValueError as error:
             self.message.emit(str(error))
         self.used.emit(self._target, value, layers)
+
+    def _fit_brush(self, side: int) -> None:
+        """A brush covers the same share of every picture: what suits a large one would paint over half of a small one."""
+        if side != self._side:
+            self._set_brush("size", min(1024.0, max(1.0, float(round(self.view.brush.size * side / self._side)))))
+            self._side = side
+            self._show_brush()
 
     def _set_brush(self, name: str, value: Any) -> None:
         self.view.brush = replace(self.view.brush, **{name: float(value)})

@@ -24,6 +24,7 @@ from tests.ui.answers import Answers
 from ui import theme
 from ui.canvas.model import RunState
 from ui.main_window import MainWindow
+from ui.mask_paint import Brush
 from ui.panels.picture_view import image_of, pixels
 from ui.settings import Settings
 from ui.threads import background
@@ -125,6 +126,8 @@ def views(home: Path) -> Iterator[tuple[str, Callable[[], QWidget | QImage]]]:
         desk.rooms.show_workspace("paint")
         editor = desk.rooms.spaces["paint"]
         editor.open(picture(320, 240), "", None)  # type: ignore[attr-defined]
+        editor.view.brush = Brush()  # type: ignore[attr-defined]
+        editor.view.brush_changed.emit()  # type: ignore[attr-defined]
         editor.view.start(190, 96)  # type: ignore[attr-defined]
         editor.view.stop(190, 96)  # type: ignore[attr-defined]
         settled()

@@ -195,6 +195,16 @@ def test_painting_with_the_mouse_gives_a_value_for_the_graph(qtbot, dressed):
     assert view.painting.is_empty
 
 
+def test_the_brush_covers_the_same_share_of_every_picture(qtbot, dressed):
+    editor = MaskEditor()
+    qtbot.addWidget(editor)
+    sizes = []
+    for side in (1024, 128, 512):
+        editor.open(QImage(side, side, QImage.Format.Format_RGB888), "", None)
+        sizes.append(editor.view.brush.size)
+    assert sizes == [64, 8, 32]
+
+
 def test_a_mirrored_stroke_is_painted_on_both_sides(qtbot, dressed):
     view = editor_on_grey(qtbot).view
     view.mirrors = True
