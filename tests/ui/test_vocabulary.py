@@ -37,6 +37,14 @@ def test_a_model_that_knows_every_word_offers_none(qtbot):
     assert typed(qtbot, "a red mus", ())[1] == []
 
 
+def test_running_while_words_are_offered_takes_the_list_away_and_counts_what_was_typed(qtbot):
+    editor, offered = typed(qtbot, "a penguin in the snow", ("snowman",))
+    assert offered == ["snowman"]
+    qtbot.keyClick(editor.area, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert not editor.is_offering() and editor.value == "a penguin in the snow"
+    assert editor.count.text() == "5 / 75 tokens"
+
+
 def test_the_shipped_model_tells_its_words_to_graphs_that_use_it():
     assert "fox" in vocabulary.shipped_words() and "in the snow" in vocabulary.shipped_words()
     starter, _ = Graph().added("loaders/checkpoint", file="starter")

@@ -176,6 +176,8 @@ class PromptEditor(Editor):
 
     def finish(self) -> None:
         self._pause.stop()
+        self._stop_offering()
+        self.count_tokens()
         if self.text() != self.value:
             self.commit(self.text())
 
