@@ -94,6 +94,19 @@ def test_the_shipped_weights_are_half_precision():
         assert kinds <= {"F16", "I64"}, f"{path}: {kinds}"
 
 
+def test_the_flat_style_takes_the_shading_off_what_it_draws(pipeline):
+    def shading(strength: float) -> float:
+        """How much the lightness in the middle of one-coloured things varies, added up."""
+        pipeline.set_adapters("flat", adapter_weights=strength)
+        pictures = [draw(pipeline, f"{thing} on a blue background", 5, 20) for thing in ("a lemon", "an apple", "a star", "a heart")]
+        return sum(picture[44:92, 44:84].mean(2).std() for picture in pictures)
+
+    pipeline.load_lora_weights(STARTER / "lora", weight_name="flat-style.safetensors", adapter_name="flat")
+    solid, between, flat = (shading(strength) for strength in (0.0, 0.5, 1.0))
+    pipeline.unload_lora_weights()
+    assert flat < 0.5 * solid and between < 0.6 * solid
+
+
 def test_the_shipped_lora_and_controlnet_change_the_picture(pipeline):
     import torch
     from diffusers import ControlNetModel, StableDiffusionControlNetPipeline

@@ -1,6 +1,7 @@
-"""Every script of the starter recipe, one step each on synthetic art: no npm package, no download, no shipped weights."""
+"""Every script of the starter recipe, one step each on synthetic art: no npm package, no download."""
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -261,6 +262,17 @@ def test_the_judge_learns_to_tell_what_it_is_shown(folder):
     judge.train_surfaces(seen, alone, epochs=1)
     found = judge.ceiling(seen, shown)
     assert set(found) == {"object alone", "object", "colour", "colour, or its own", "background", "count", "style"} and all(0 <= v <= 1 for v in found.values())
+
+
+def test_the_judge_learns_styles_from_the_same_scenes_roughened_and_disguised():
+    torch.manual_seed(0)
+    vae, atlas = layout.autoencoder(Path(latents.__file__).parents[1] / "model" / "vae").eval(), sprites.synthetic(WORLD.objects)
+    clean, rough = (judge.examples(vae, atlas, WORLD, 1, 4, single=1.0, rough=rough) for rough in (0.0, 0.3))
+    assert clean.scenes == rough.scenes and all(scene.kind == "one" for scene in rough.scenes)
+    assert 0.005 < (clean.pictures - rough.pictures).abs().mean() < 0.1
+    crops = judge.crop(clean.pictures, [(p.x, p.y, p.size) for p in (scene.placements[0] for scene in clean.scenes)], 64)
+    disguised = judge.disguised(crops)
+    assert disguised.shape == crops.shape and disguised.abs().max() <= 1 and bool(((disguised - crops).abs().mean((1, 2, 3)) > 0.02).all())
 
 
 def test_the_judge_sees_what_the_model_never_does(folder):

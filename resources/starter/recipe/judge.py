@@ -17,6 +17,7 @@ from resources.starter.recipe.words import Vocabulary
 SIDE = 48  # of what the classifiers look at
 CLOSE = 64  # of what colours and styles are seen in: shading is gone in a smaller crop
 NATURAL = "natural"
+ROUGH = 0.3  # of a latent's own spread
 
 
 Box = tuple[float, float, float]  # centre x and y and side, as fractions of the picture
@@ -59,7 +60,10 @@ class Judge(nn.Module):
 
         What is flat, and what has its own colour, can only be told by who knows how the thing looks.
         """
-        seen = self.looks(crop(pictures, boxes, CLOSE))
+        return self.surfaces_of(crop(pictures, boxes, CLOSE))
+
+    def surfaces_of(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        seen = self.looks(crops)
         return self.colour(seen), self.either(seen).unflatten(1, (-1, 2))
 
     def of_pictures(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,6 +76,18 @@ def recoloured(crops: Tensor) -> Tensor:
     mix = torch.softmax(2 * torch.randn(len(crops), 3, 3), 2)
     mixed = torch.einsum("nij,njhw->nihw", mix, crops.float())
     return torch.where(torch.rand(len(crops), 1, 1, 1) < 0.33, mixed, crops.float())
+
+
+def disguised(crops: Tensor) -> Tensor:
+    """Crops -1..1 in other colours, contrasts and brightnesses, and bent a little, as shapes are that a model draws."""
+    count, side = len(crops), crops.shape[-1]
+    bend = F.interpolate(0.06 * torch.randn(count, 2, 5, 5), (side, side), mode="bicubic", align_corners=True)
+    straight = F.affine_grid(torch.eye(2, 3).expand(count, 2, 3), [count, 3, side, side], align_corners=False)
+    crops = F.grid_sample(crops, straight + bend.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
+    mix = torch.eye(3) + 0.35 * torch.randn(count, 3, 3)
+    mix = mix / mix.sum(2, keepdim=True).clamp(min=0.3)
+    contrast, brightness = 0.7 + 0.6 * torch.rand(count, 3, 1, 1), 0.3 * torch.randn(count, 3, 1, 1)
+    return (torch.einsum("nij,njhw->nihw", mix, crops) * contrast + brightness).clamp(-1, 1)
 
 
 def crop(pictures: Tensor, boxes: Sequence[Box], side: int) -> Tensor:
@@ -94,11 +110,19 @@ class Examples:
 
 
 def examples(
-    vae: Any, atlas: sprites.Atlas, vocabulary: Vocabulary, seed: int, count: int, flat: bool = False, single: float = 0.55
+    vae: Any,
+    atlas: sprites.Atlas,
+    vocabulary: Vocabulary,
+    seed: int,
+    count: int,
+    flat: bool = False,
+    single: float = 0.55,
+    rough: float = 0.0,
 ) -> Examples:
     """Scenes of every colour of every object: what is held out is held out from the model, not from who judges it."""
     rng, whole = random.Random(seed), replace(vocabulary, held_out=frozenset())
-    return as_decoded(vae, atlas, [scenes.draw(rng, whole, single=single, pair=0.44 * (1 - single)) for _ in range(count)], flat)
+    drawn = [scenes.draw(rng, whole, single=single, pair=0.44 * (1 - single)) for _ in range(count)]
+    return as_decoded(vae, atlas, drawn, flat, rough)
 
 
 def held_out_examples(vae: Any, atlas: sprites.Atlas, vocabulary: Vocabulary, seed: int, each: int) -> Examples:
@@ -110,13 +134,17 @@ def held_out_examples(vae: Any, atlas: sprites.Atlas, vocabulary: Vocabulary, se
     )
 
 
-def as_decoded(vae: Any, atlas: sprites.Atlas, drawn: list[scenes.Scene], flat: bool = False) -> Examples:
+def as_decoded(vae: Any, atlas: sprites.Atlas, drawn: list[scenes.Scene], flat: bool = False, rough: float = 0.0) -> Examples:
+    """Scenes after the VAE; `rough` is the most noise on a scaled latent, of standard deviation 1: a model's latents are not perfect."""
     out = []
+    chance = torch.Generator().manual_seed(len(drawn))
     with torch.no_grad():
         for start in range(0, len(drawn), 32):
-            moments = latents.encode(vae, paint.paint(drawn[start : start + 32], atlas))
+            mean = latents.encode(vae, paint.paint(drawn[start : start + 32], atlas))[:, :4]
+            spread = rough * torch.rand(len(mean), 1, 1, 1, generator=chance) / vae.config.scaling_factor
+            mean = mean + spread * torch.randn(mean.shape, generator=chance)
             with state.mixed_precision("cpu"):
-                out.append(torch.cat([vae.decode(part).sample.float().clamp(-1, 1) for part in moments[:, :4].split(8)]))
+                out.append(torch.cat([vae.decode(part).sample.float().clamp(-1, 1) for part in mean.split(8)]))
     return Examples(torch.cat(out), drawn, flat)
 
 
@@ -202,17 +230,23 @@ def _learn(
 
 
 def surface_loss_of(judge: Judge, pictures: Tensor, shown: Sequence[scenes.Scene], flat: Sequence[bool], rng: random.Random) -> Tensor:
-    """The loss of pictures -1..1, the scenes of one object they show, and whether each is in the flat style."""
+    """The loss of pictures -1..1, the scenes of one object they show, and whether each is in the flat style.
+
+    Half of the crops are disguised and count for the style alone: shading is shading in any colour and shape.
+    """
     only = [scene.placements[0] for scene in shown]
-    boxes = [(p.x + rng.uniform(-0.04, 0.04), p.y + rng.uniform(-0.04, 0.04), p.size * rng.uniform(1.0, 1.3)) for p in only]
-    colour, either = judge.surfaces(pictures, boxes)
+    boxes = [(p.x + rng.uniform(-0.04, 0.04), p.y + rng.uniform(-0.04, 0.04), p.size * rng.uniform(1.0, 1.4)) for p in only]
+    crops = crop(pictures, boxes, CLOSE)
+    kept = len(crops) // 2
+    others = disguised(crops[kept:])
+    colour, either = judge.surfaces_of(torch.cat([crops[:kept], others]))
     wanted = torch.tensor([2 * judge.objects.index(p.name) + int(f) for p, f in zip(only, flat, strict=True)])
-    loss = F.cross_entropy(colour, torch.tensor([judge.colours.index(p.colour or NATURAL) for p in only]))
+    loss = F.cross_entropy(colour[:kept], torch.tensor([judge.colours.index(p.colour or NATURAL) for p in only[:kept]]))
     return loss + F.cross_entropy(either.flatten(1), wanted)
 
 
 def train_surfaces(judge: Judge, sets: Sequence[Examples], epochs: int, batch: int = 32, rate: float = 2e-3) -> None:
-    """Colours and styles, after `train`: on undisturbed scenes of one object in both styles, from what is known of the objects."""
+    """Colours and styles, after `train`: on scenes of one object, each in both styles, from what is known of the objects."""
     with torch.no_grad():
         judge.looks.load_state_dict(judge.near.state_dict())
         judge.either.weight.copy_(judge.object.weight.repeat_interleave(2, 0))
@@ -237,7 +271,9 @@ def main() -> None:
     parser.add_argument("--vae", type=Path, required=True)
     parser.add_argument("--objects", type=int, default=len(Vocabulary.first().objects))
     parser.add_argument("--scenes", type=int, default=4000)
+    parser.add_argument("--surfaces", type=int, default=12_000, help="scenes of one object, each in both styles, for colours and styles")
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--surface-epochs", type=int, default=16)
     args = parser.parse_args()
     state.background_priority()
     vocabulary = Vocabulary.first(args.objects)
@@ -246,8 +282,8 @@ def main() -> None:
     judge = Judge(vocabulary)
     make = lambda atlas, seed, count, flat=False, single=0.55: examples(vae, atlas, vocabulary, seed, count, flat, single)
     train(judge, [make(solid, 500_000, args.scenes), make(flat, 600_000, args.scenes // 3, True)], args.epochs)
-    half = args.scenes // 2
-    train_surfaces(judge, [make(solid, 520_000, half, single=1.0), make(flat, 620_000, half, True, 1.0)], args.epochs)
+    both = [examples(vae, atlas, vocabulary, 520_000, args.surfaces, k == 1, 1.0, ROUGH) for k, atlas in enumerate((solid, flat))]
+    train_surfaces(judge, both, args.surface_epochs)
     limits = ceiling(judge, make(solid, 700_000, 400))
     limits |= {f"flat {k}": v for k, v in ceiling(judge, make(flat, 800_000, 200, True)).items()}
     limits["style alone"] = ceiling(judge, make(solid, 720_000, 300, single=1.0))["style"]

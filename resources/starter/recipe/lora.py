@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from resources.starter.recipe import latents, layout, state
-from resources.starter.recipe.text_to_image import Diffusion
+from resources.starter.recipe.text_to_image import Diffusion, object_weights
 from resources.starter.recipe.words import FIRST_OBJECTS, Vocabulary
 
 # Attention alone sits at the middle levels; the look of surfaces is made by the convolutions around it.
-TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2"]
+TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out"]
+TARGETS += ["conv1", "conv2", "conv_in", "conv_out", "conv_shortcut", "conv"]
 SURFACES = 60.0  # weights that fall off late: a style lies in surfaces, which the last steps paint
 
 
@@ -28,9 +29,10 @@ class Plan:
     latents_folder: Path
     model_folder: Path
     minutes: float
-    rank: int = 8
+    rank: int = 32
     batch: int = 32
-    rate: float = 2e-3
+    rate: float = 1e-3
+    object_weight: float = 3.0  # backdrops are the same in both styles
     objects: int = FIRST_OBJECTS
     device: str = "cpu"
     samples: int | None = None
@@ -72,6 +74,7 @@ def train(plan: Plan) -> Any:
             [encoder(part.to(plan.device)).last_hidden_state for part in layout.token_ids(base.tokenizer, shards.captions).split(256)]
         )
         empty = encoder(layout.token_ids(base.tokenizer, [""]).to(plan.device)).last_hidden_state
+    weights = object_weights(shards.described, shards.latents.shape[-1], plan.object_weight).to(plan.device)
     scale, diffusion, clock = base.vae.config.scaling_factor, Diffusion(plan.device, SURFACES), state.Clock(plan.minutes, plan.samples)
 
     def save() -> None:
@@ -89,7 +92,7 @@ def train(plan: Plan) -> Any:
         noisy, velocity, t = diffusion.noised(clean)
         with state.mixed_precision(plan.device):
             predicted = unet(noisy, t, torch.where(dropped, empty, words[pick])).sample
-        loss = diffusion.loss(predicted, velocity, t)
+        loss = diffusion.loss(predicted, velocity, t, weights[pick].float())
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(learned, 1.0, foreach=True)
