@@ -170,10 +170,11 @@ class Runs(QObject):
         return count
 
     def move(self, job: Job, place: int) -> None:
-        """Reorder what waits."""
-        if job in self.waiting:
+        """Reorder what waits; a place beyond an end is that end."""
+        place = max(0, min(place, len(self.waiting) - 1))
+        if job in self.waiting and self.waiting[place] is not job:
             self.waiting.remove(job)
-            self.waiting.insert(max(0, min(place, len(self.waiting))), job)
+            self.waiting.insert(place, job)
             self.queue_changed.emit()
 
     def cancel(self, job: Job) -> None:

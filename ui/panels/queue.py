@@ -16,6 +16,7 @@ from ui.thumbnails import cropped
 from ui.words import seconds_words
 
 CARD = 56
+GAP = 6
 
 
 class JobCard(QWidget):
@@ -23,6 +24,8 @@ class JobCard(QWidget):
 
     cancel_wanted = Signal(object)
     moved = Signal(object, int)  # Job, places
+    grasped = Signal()
+    dragged = Signal(object, int)  # Job, places from where it was grasped
     show_wanted = Signal(object)
     menu_wanted = Signal(object, QPoint)
 
@@ -30,7 +33,7 @@ class JobCard(QWidget):
         super().__init__(parent)
         self.job = job
         self._small: tuple[int, QPixmap] | None = None
-        self._grip: QPointF | None = None
+        self._grip: float | None = None  # y on the page: a card lies elsewhere as soon as it was moved, the page does not
         self.setFixedHeight(CARD)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -119,16 +122,15 @@ class JobCard(QWidget):
         if self._button().contains(event.position()) and self.job.state in ("running", "waiting"):
             self.cancel_wanted.emit(self.job)
         elif self.job.state == "waiting":
-            self._grip = event.position()
+            self._grip = self.mapToParent(event.position()).y()
+            self.grasped.emit()
             self.setCursor(Qt.CursorShape.SizeVerCursor)
         else:
             self.show_wanted.emit(self.job)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._grip is not None:
-            places = round((event.position().y() - self._grip.y()) / (CARD + 6))
-            if places:
-                self.moved.emit(self.job, places)
+            self.dragged.emit(self.job, round((self.mapToParent(event.position()).y() - self._grip) / (CARD + GAP)))
         self.update()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
@@ -240,8 +242,9 @@ class QueuePanel(QWidget):
         scroll.setWidget(page)
         self._column = QVBoxLayout(page)
         self._column.setContentsMargins(8, 8, 8, 8)
-        self._column.setSpacing(6)
+        self._column.setSpacing(GAP)
         self._cards: dict[str, JobCard] = {}
+        self._order: list[Job] = []  # of what waited when a drag began
         self._heads: list[QWidget] = []
         self._grid_holder = QWidget()
         self._grid = QGridLayout(self._grid_holder)
@@ -306,9 +309,18 @@ class QueuePanel(QWidget):
         card = JobCard(job)
         card.cancel_wanted.connect(self.runs.cancel)
         card.moved.connect(lambda job, places: job in self.runs.waiting and self.runs.move(job, self.runs.waiting.index(job) + places))
+        card.grasped.connect(lambda: setattr(self, "_order", list(self.runs.waiting)))
+        card.dragged.connect(self._drag)
         card.show_wanted.connect(self.show_wanted)
         card.menu_wanted.connect(self._menu)
         return card
+
+    def _drag(self, job: Job, places: int) -> None:
+        """Behind those that it was drawn past; some of them may have left the queue meanwhile."""
+        if job in self._order:
+            place = max(0, self._order.index(job) + places)
+            ahead = [one for one in self._order if one is not job][:place]
+            self.runs.move(job, sum(one in self.runs.waiting for one in ahead))
 
     def _job_changed(self, job: Job) -> None:
         card = self._cards.get(job.id)
