@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QMimeData, QPointF
+from PySide6.QtCore import QMimeData, QRectF
 from PySide6.QtGui import QGuiApplication
 
 from nodegraph import graphfile
 from nodegraph.errors import GraphError
 from nodegraph.graph import Graph, Link
 from ui.canvas import edits, inside
+from ui.canvas.anatomy import measure
+from ui.canvas.ports import Ports
 
 if TYPE_CHECKING:
     from ui.canvas.view import GraphView
@@ -48,7 +50,7 @@ def graph_in(text: str) -> str:
 
 
 def paste(view: GraphView, linked: bool = False) -> bool:
-    """What the clipboard holds, at the pointer; `linked` with the links that came in from outside where they were copied."""
+    """What the clipboard holds, at the pointer or in the middle of the view; `linked` with the links that came in from outside where they were copied."""
     data = QGuiApplication.clipboard().mimeData()
     if data is None or not (data.hasFormat(CLIP_MIME) or data.hasText() or data.hasImage()):
         return False
@@ -67,17 +69,19 @@ def paste(view: GraphView, linked: bool = False) -> bool:
     return paste_fragment(view, fragment, linked)
 
 
-def paste_fragment(view: GraphView, fragment: Graph, linked: bool = False, at: QPointF | None = None) -> bool:
-    """Add a graph to the one shown, at a place or the pointer, and select it. One step of undo, definitions included."""
+def paste_fragment(view: GraphView, fragment: Graph, linked: bool = False) -> bool:
+    """Add a graph to the one shown and select it: in the middle of the view or at the pointer, beside what lies there. One step of undo, definitions included."""
     document = view.document
     kept = fragment.meta.get(CLIP_META, ()) if linked else ()
     if edits.loops_into(document.root, document.graph, (node.type for node in fragment.nodes.values())) is not None:
         view.message.emit("A subgraph cannot hold itself.")
         return False
     incoming = [Link(*map(str, item)) for item in kept if isinstance(item, list | tuple) and len(item) == 4]
-    place = at or view.cursor_place()
-    corner = (edits.snapped(place.x(), 8), edits.snapped(place.y(), 8))
     ports, made = view.graph_scene.ports, dict[str, str]()
+    wanted = _extent(view, fragment)
+    wanted.moveCenter(view.cursor_place())
+    place = view.graph_scene.places.free_beside(wanted)
+    corner = (edits.snapped(place.x(), 8), edits.snapped(place.y(), 8))
     name = inside.open_name(document.root, document.graph)
 
     def change(root: Graph) -> Graph:
@@ -92,4 +96,18 @@ def paste_fragment(view: GraphView, fragment: Graph, linked: bool = False, at: Q
     if not view.edit_root("Paste", change):
         return False
     document.select(made.values())
+    if place != wanted and not view.visible_rect().contains(place):
+        view.look_at(view.zoom, place.center())
     return bool(made)
+
+
+def _extent(view: GraphView, fragment: Graph) -> QRectF:
+    """What the nodes, groups and notes of a graph cover together, where it comes from."""
+    ports, found = Ports(fragment, fragment, view.graph_scene.specs), QRectF()
+    for node in fragment.nodes.values():
+        linked_in = frozenset(link.input for link in fragment.incoming.get(node.id, ()))
+        size = measure(node, ports.spec(node), linked_in, frozenset(), {})
+        found = found.united(QRectF(*node.position, size.width, size.height))
+    for rect in (*(group.rect for group in fragment.groups.values()), *(note.rect for note in fragment.notes.values())):
+        found = found.united(QRectF(*rect))
+    return found

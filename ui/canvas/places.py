@@ -112,6 +112,26 @@ class Places:
             x = max(item.rect().right() for item in hits) + gap + HIT + 1
         return x
 
+    def free_beside(self, box: QRectF, gap: float = 48.0) -> QRectF:
+        """A box moved to the nearer side of what it would cover, nodes and notes, straight and with the gap to all of them; itself where it covers nothing."""
+        if not self._covered(box):
+            return box
+        found = []
+        for dx, dy in ((1, 0), (0, 1), (-1, 0), (0, -1)):
+            spot = QRectF(box)
+            while hits := self._covered(spot.adjusted(-gap, -gap, gap, gap)):
+                if dx:
+                    spot.moveLeft(max(r.right() for r in hits) + gap + HIT + 1) if dx > 0 else spot.moveRight(min(r.left() for r in hits) - gap - HIT - 1)
+                else:
+                    spot.moveTop(max(r.bottom() for r in hits) + gap + 2) if dy > 0 else spot.moveBottom(min(r.top() for r in hits) - gap - 2)
+            found.append(spot)
+        return min(found, key=lambda spot: abs(spot.x() - box.x()) + abs(spot.y() - box.y()))
+
+    def _covered(self, box: QRectF) -> list[QRectF]:
+        """The nodes and notes that a box touches."""
+        notes = [item.rect() for item in self._scene.notes.values() if item.visible]
+        return [item.rect() for item in self.nodes_within(box)] + [rect for rect in notes if rect.intersects(box)]
+
     def port_at(self, x: float, y: float, zoom: float, body: bool = False) -> PortRef | None:
         """The port whose 24 x 22 px lie under a place. With `body`, a node's whole row counts (for a link that is dropped)."""
         if zoom < self._scene.theme.size["lod_block"]:

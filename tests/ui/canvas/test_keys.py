@@ -6,12 +6,12 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QGuiApplication, QKeySequence
+from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
+from PySide6.QtGui import QCursor, QGuiApplication, QKeySequence
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtWidgets import QApplication, QLineEdit
 
-from nodegraph.graph import Graph, Group, Link, Node
+from nodegraph.graph import Graph, Group, Link, Node, Note
 from nodegraph.spec import Input
 from tests.ui.canvas.conftest import CTRL, SHIFT, SPECS, Hand
 from ui import theme
@@ -96,6 +96,45 @@ def test_copied_nodes_paste_as_text_with_their_links_among_each_other(document: 
     assert document.graph.link_at("decode_2", "latent") is None
     hand.key(Key.Key_V, CTRL | SHIFT)
     assert document.graph.link_at("decode_3", "latent") == Link("sample", "latent", "decode_3", "latent")
+
+
+def block_of(view: GraphView, *names: str) -> QRectF:
+    return view.graph_scene.places.content_rect(names)
+
+
+@pytest.mark.parametrize("pointer", [QPoint(500, 300), None])
+def test_what_is_pasted_lies_at_the_pointer_or_in_the_middle_of_the_view_and_the_next_beside_it(
+    document: Document, hand: Hand, view: GraphView, pointer: QPoint | None
+) -> None:
+    document.select(["decode", "save"])
+    hand.key(Key.Key_C, CTRL)
+    view.look_at(1.0, QPointF(5000, 5000))
+    QCursor.setPos(view.viewport().mapToGlobal(pointer or QPoint(-40, -40)))
+    QApplication.processEvents()
+    hand.key(Key.Key_V, CTRL)
+    first = block_of(view, "decode_2", "save_2")
+    off = first.center() - (view.center() if pointer is None else view.mapToScene(pointer))
+    assert abs(off.x()) <= 4 and abs(off.y()) <= 4  # on the grid
+    for _ in range(5):
+        hand.key(Key.Key_V, CTRL)
+    blocks = [first, *(block_of(view, f"decode_{number}", f"save_{number}") for number in range(3, 8))]
+    assert not any(one.intersects(two) for place, one in enumerate(blocks) for two in blocks[:place])
+    assert view.visible_rect().contains(blocks[-1])
+    document.undo()
+    assert "decode_7" not in document.graph.nodes
+
+
+def test_a_note_that_is_pasted_covers_no_node_and_no_note(document: Document, hand: Hand, view: GraphView) -> None:
+    document.edit("", lambda g: g.with_note(Note("note", "A deer.", (700, 100, 216, 120))))
+    document.select(["note"])
+    hand.key(Key.Key_C, CTRL)
+    view.look_at(1.0, QPointF(740, 300))
+    hand.key(Key.Key_V, CTRL)
+    hand.key(Key.Key_V, CTRL)
+    scene = view.graph_scene
+    boxes = [item.rect() for item in (*scene.nodes.values(), scene.notes["note_2"], scene.notes["note_3"])]
+    assert not any(box.intersects(scene.notes[name].rect()) for name in ("note_2", "note_3") for box in boxes if box != scene.notes[name].rect())
+    assert not scene.notes["note_2"].rect().intersects(scene.notes["note_3"].rect())
 
 
 def test_pasting_words_that_are_no_graph_says_so(document: Document, hand: Hand, view: GraphView) -> None:
