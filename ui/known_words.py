@@ -30,17 +30,12 @@ class KnownWords(QFrame):
             row.setAccessibleName(name)
             column.addWidget(row)
         self.all = button("See every word", "link")
-        self.all.clicked.connect(self._show_all)
+        self.all.clicked.connect(lambda: show_sheet(self))
         holder = QHBoxLayout()
         holder.setContentsMargins(0, 4, 0, 0)
         holder.addWidget(self.all)
         holder.addStretch(1)
         column.addLayout(holder)
-
-    def _show_all(self) -> None:
-        sheet = WordsSheet(self.window())
-        sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        sheet.place(self.mapToGlobal(QPoint(self.width() + 12, self.height() - sheet.sheet.height())))
 
 
 class WordsSheet(Popup):
@@ -61,3 +56,10 @@ class WordsSheet(Popup):
             column.addWidget(row)
         column.addStretch(1)
         self.set_sheet_size(QSize(SHEET_WIDTH, column.heightForWidth(SHEET_WIDTH)))
+
+
+def show_sheet(beside: QWidget) -> None:
+    """Open the sheet of all words to the right of what asked for it."""
+    sheet = WordsSheet(beside.window())
+    sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    sheet.place(beside.mapToGlobal(QPoint(beside.width() + 12, beside.height() - sheet.sheet.height())))

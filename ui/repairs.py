@@ -9,6 +9,7 @@ from typing import Final
 
 from nodegraph.errors import Problem
 from nodegraph.graph import Graph
+from ui import vocabulary
 from ui.at_hand import Offer
 from ui.document import Document
 from ui.label import shown_name
@@ -45,6 +46,21 @@ def repairs(problem: Problem, document: Document, offer: Offer | None = None) ->
             name = problem.input
             found.append(Repair("Use the default", lambda: document.edit("Reset", lambda g: g.without_value(node_id, name))))
     return found[:2]
+
+
+def is_about_words(problem: Problem, document: Document) -> bool:
+    """Whether a run warned about a prompt for the model that ships, which it does of words that this model does not know."""
+    if problem.kind != "warning" or not problem.node_id or not vocabulary.uses_shipped_model(document.root):
+        return False
+    *way, name = problem.node_id.split("/")
+    graph = document.root
+    for instance in way:
+        definition = document.root.subgraphs.get((graph.nodes[instance].subgraph or "") if instance in graph.nodes else "")
+        if definition is None:
+            return False
+        graph = definition.graph
+    spec = document.specs.get(graph.nodes[name].type) if name in graph.nodes else None
+    return spec is not None and any(item.text is not None and item.text.prompt for item in spec.inputs)
 
 
 def _other_files(offer: Offer, document: Document) -> list[Repair]:

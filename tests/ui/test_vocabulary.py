@@ -1,14 +1,20 @@
 """Words are offered while a prompt for the shipped model is typed, and only then; the first page tells them."""
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel
+from dataclasses import replace
 
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QPushButton
+
+from nodegraph.errors import Problem
 from nodegraph.graph import Graph
 from nodegraph.node import Text
-from nodegraph.spec import Input
+from nodegraph.spec import Input, NodeSpec
 from ui import vocabulary
+from ui.document import Document
 from ui.known_words import KnownWords, WordsSheet
 from ui.panels.controls import EditorContext, make_editor
+from ui.panels.problems import ProblemCard, Trouble
+from ui.repairs import is_about_words
 
 PROMPT = Input("text", "str", default="", markers=(Text(4, prompt=True),))
 
@@ -64,3 +70,26 @@ def test_the_first_page_tells_some_words_and_shows_every_one_on_demand(qtbot):
     sheet = page.findChild(WordsSheet)
     assert ", ".join(sorted(things)) in [label.text() for label in sheet.findChildren(QLabel)]
     sheet.close()
+
+
+def test_the_card_about_words_that_the_model_does_not_know_shows_those_that_it_does(qtbot):
+    graph, _ = Graph().added("loaders/checkpoint", file="starter")
+    graph, prompt = graph.added("conditioning/prompt", text="a table")
+    graph, seen = graph.added("image/load")
+    specs = {"conditioning/prompt": spec("conditioning/prompt", PROMPT), "image/load": spec("image/load")}
+    document = Document(specs, graph)
+    problem = Problem("This small model does not know 'table'.", prompt, severity="warning", kind="warning")
+    card = ProblemCard(Trouble(problem), document)
+    qtbot.addWidget(card)
+    card.show()
+    [more] = [made for made in card.findChildren(QPushButton) if made.text() == "See every word"]
+    more.click()
+    sheet = card.findChild(WordsSheet)
+    assert sheet.isVisible()
+    sheet.close()
+    assert not is_about_words(replace(problem, node_id=seen), document)
+    assert not is_about_words(problem, Document(specs, graph.with_value("checkpoint", "file", "juniper-xl.safetensors")))
+
+
+def spec(id: str, *inputs: Input) -> NodeSpec:
+    return NodeSpec(id, 1, id, id.partition("/")[0], "", "", inputs, ())

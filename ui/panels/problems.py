@@ -14,9 +14,10 @@ from nodegraph.errors import Problem
 from ui import theme
 from ui.at_hand import Offer, offers_for
 from ui.document import Document
+from ui.known_words import show_sheet
 from ui.label import IconLabel, Label, button
 from ui.notices import LOOKS
-from ui.repairs import Repair, headline, repairs
+from ui.repairs import Repair, headline, is_about_words, repairs
 from ui.threads import background
 
 CARDS_AT_ONCE = 8
@@ -68,6 +69,10 @@ class ProblemCard(QWidget):
                 made.setMenu(_menu_of(repair, made))
             else:
                 made.clicked.connect(lambda _checked=False, repair=repair: repair.act())
+            acts.addWidget(made)
+        if is_about_words(problem, document):
+            made = button("See every word")
+            made.clicked.connect(lambda: show_sheet(self))
             acts.addWidget(made)
         if problem.node_id and len(fixes) < 2:
             made = button("Show node", "link" if fixes else "")
