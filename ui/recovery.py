@@ -16,12 +16,15 @@ from typing import Final
 from PySide6.QtCore import QLockFile, QObject, QTimer, Signal
 
 from nodegraph import graphfile
+from nodegraph.errors import GraphError
 from nodegraph.graph import Graph
-from nodegraph.saving import write_atomically
+from nodegraph.saving import why, write_atomically
 from ui.document import Document
 from ui.threads import background
 
 DELAY_MS: Final = 3000
+AGAIN_MS: Final = 20_000
+"""Until what could not be kept is tried again, with no edit in between."""
 KEPT_DAYS: Final = 14
 
 
@@ -40,9 +43,10 @@ class Found:
 
 
 class Recovery(QObject):
-    """Watches documents. `trouble` says that work cannot be kept (a full disk): the work is still in the window."""
+    """Watches documents. `trouble` says, once, that work cannot be kept (a full disk): the work is still in the window."""
 
     trouble = Signal(str)
+    trouble_over = Signal()  # all of it is kept, or needs no keeping any more
     kept = Signal(object)  # Document
 
     def __init__(self, folder: Path, parent: QObject | None = None) -> None:
@@ -53,6 +57,11 @@ class Recovery(QObject):
         self._names: dict[Document, str] = {}
         self._revisions: dict[Document, int] = {}
         self._waiting: set[Document] = set()
+        self._failing: set[Document] = set()
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.setInterval(AGAIN_MS)
+        self._again.timeout.connect(self.keep_now)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(DELAY_MS)
@@ -73,6 +82,7 @@ class Recovery(QObject):
         name = self._names.pop(document, None)
         self._waiting.discard(document)
         self._revisions.pop(document, None)
+        self._well(document)
         if name is not None:
             self._remove(name)
 
@@ -84,6 +94,7 @@ class Recovery(QObject):
             if name is None:
                 continue
             if not document.is_dirty:
+                self._well(document)
                 if self._revisions.pop(document, None) is not None:
                     self._remove(name)
                 continue
@@ -111,12 +122,29 @@ class Recovery(QObject):
             write_atomically(session / f"{name}.graph", graphfile.dumps(graph).encode("utf-8"))
             write_atomically(session / f"{name}.json", json.dumps(about).encode("utf-8"))
 
-        background().run(work, lambda _none: self.kept.emit(document), lambda error: self._failed(document, error))
+        def kept(_none: None) -> None:
+            self._well(document)
+            self.kept.emit(document)
+
+        background().run(work, kept, lambda error: self._failed(document, error))
 
     def _failed(self, document: Document, error: Exception) -> None:
         self._revisions.pop(document, None)
-        reason = getattr(error, "strerror", None) or str(error)
-        self.trouble.emit(f"A safety copy of '{document.title}' could not be kept: {reason} Your work is in this window; save it to a place that has room.")
+        if document not in self._names:
+            return
+        self._waiting.add(document)
+        self._again.start()
+        if document not in self._failing:
+            self._failing.add(document)
+            cause = error.__cause__ if isinstance(error, GraphError) else error
+            reason = why(cause) if isinstance(cause, OSError) else str(error).rstrip(".")
+            self.trouble.emit(f"A safety copy of '{document.title}' could not be kept: {reason}. Your work is in this window; save it to a place that has room.")
+
+    def _well(self, document: Document) -> None:
+        if document in self._failing:
+            self._failing.discard(document)
+            if not self._failing:
+                self.trouble_over.emit()
 
     def _open_session(self) -> None:
         if self._lock is None:
@@ -138,6 +166,7 @@ class Recovery(QObject):
     def close(self) -> None:
         """A clean end: this session leaves nothing behind but what was never decided about."""
         self._timer.stop()
+        self._again.stop()
         if self._lock is not None:
             self._lock.unlock()
             self._lock = None

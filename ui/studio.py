@@ -52,6 +52,7 @@ class Studio(QObject):
         self.current: Document | None = None
         self.recovery = Recovery(folders.recovery, self)
         self.recovery.trouble.connect(lambda words: self.notice.emit(Notice(words, "error", key="recovery")))
+        self.recovery.trouble_over.connect(lambda: self.notice_gone.emit("recovery"))
         self._later: list[Callable[[], None]] = []
         self._told_changed: set[Document] = set()
 

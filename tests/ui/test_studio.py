@@ -16,7 +16,6 @@ from nodegraph.graph import Graph, Node
 from nodegraph.saving import write_atomically
 from tests.ui import nodes_for_tests as tiny
 from tests.ui.answers import Answers
-from ui.recovery import Recovery
 from ui.settings import Settings
 from ui.studio import Studio
 from ui.threads import background
@@ -197,20 +196,25 @@ def test_unsaved_work_is_kept_beside_and_the_users_file_is_never_touched(qtbot, 
     assert not list(studio.folders.recovery.glob("session-*/*.graph"))
 
 
-def test_a_full_disk_is_told_and_the_work_stays(qapp, tmp_path):
-    blocked = tmp_path / "recovery"
+def test_a_disk_that_takes_no_safety_copy_is_told_once_and_tried_again_until_it_does(qtbot, studio, saved):
+    gone: list[str] = []
+    studio.notice_gone.connect(gone.append)
+    blocked = studio.folders.recovery
+    blocked.parent.mkdir(parents=True)
     blocked.write_text("a file where a folder should be", encoding="utf-8")
-    recovery = Recovery(blocked)
-    words: list[str] = []
-    recovery.trouble.connect(words.append)
-    from ui.document import Document
-
-    document = Document({}, small())
-    recovery.watch(document)
-    document.edit("Set", lambda graph: graph.with_value("tone", "value", 9))
-    recovery.keep_now()
+    document = opened(studio, saved)
+    for value in (9, 10):
+        document.edit("Set", lambda graph, value=value: graph.with_value("tone", "value", value))
+        studio.recovery.keep_now()
+        background().drain()
+    (notice,) = studio.notices
+    assert notice.text == "A safety copy of 'fox' could not be kept: the folder is gone. Your work is in this window; save it to a place that has room."
+    blocked.unlink()
+    studio.recovery._again.timeout.emit()
     background().drain()
-    assert "Your work is in this window" in words[0]
+    (kept,) = blocked.glob("session-*/*.graph")
+    assert graphfile.read(kept) == document.root
+    assert gone == [notice.key]
 
 
 CRASH = """
