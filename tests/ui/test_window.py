@@ -13,11 +13,11 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 
-from nodegraph.graph import Graph, Link, Node
+from nodegraph.graph import Graph, Link, Node, Note
 from tests.ui import nodes_for_tests as tiny
 from tests.ui.answers import Answers
 from ui import theme
-from ui.canvas.model import PortRef
+from ui.canvas.model import PortRef, RunState
 from ui.label import ElidedLabel
 from ui.main_window import MainWindow
 from ui.mask_values import decode
@@ -279,6 +279,26 @@ def test_the_outline_lists_nodes_in_the_order_of_the_run_and_selects_with_the_ca
     tree.clearSelection()
     tree.topLevelItem(2).setSelected(True)
     assert document.selection == {"end"}
+
+
+def test_the_outline_of_a_large_graph_comes_in_parts_and_stays_while_another_workspace_is_shown(window, qtbot):
+    desk = window.desk
+    made = Graph().with_nodes(Node(f"tone_{number}", "test/tone") for number in range(500))
+    desk.studio.add(made.with_note(Note("note", "The last")), title="Large")
+    desk.rooms.open_side("outline")
+    tree = desk.rooms.side_pages["outline"].tree
+    assert 0 < tree.topLevelItemCount() < 500
+    settle(qtbot)
+    assert tree.topLevelItemCount() == 501
+    desk.document.select(["tone_499"])
+    kept = tree.selectedItems()
+    desk.rooms.workspace_wanted("compare")
+    desk.document.set_states({"tone_0": RunState("failed", message="No tone.")})
+    desk.rooms.show_workspace("graph")
+    assert tree.selectedItems() == kept
+    assert "No tone." in tree.topLevelItem(0).data(0, Qt.ItemDataRole.AccessibleTextRole)
+    desk.document.edit("Delete", lambda g: g.without("tone_0"))
+    qtbot.waitUntil(lambda: tree.topLevelItemCount() == 500)
 
 
 def test_history_goes_to_any_step(window):

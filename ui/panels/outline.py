@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
 from PySide6.QtCore import QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QIcon, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
+from nodegraph.graph import Graph, Group
+from nodegraph.spec import NodeSpec
 from ui import theme
 from ui.canvas import inside
 from ui.canvas.model import IDLE
 from ui.document import Document
 from ui.forecast import order_of
+from ui.threads import background
 
 STATE_WORDS = {"queued": "waits", "running": "runs", "cached": "kept", "done": "done", "failed": "failed", "missing": "not installed"}
+Shown = tuple[Document, Graph, Mapping[str, NodeSpec]]
+AT_ONCE = 200
 ROLE = int(Qt.ItemDataRole.UserRole)
 
 
@@ -28,6 +36,8 @@ class Outline(QWidget):
         self._document: Document | None = None
         self._items: dict[str, QTreeWidgetItem] = {}
         self._quiet = False
+        self._built: Shown | None = None  # what the tree shows, or will in a few turns
+        self._missed: set[str] = set()  # nodes of which a run told something while nobody looked
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 8, 0, 0)
         column.setSpacing(6)
@@ -59,6 +69,7 @@ class Outline(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(120)
         self._timer.timeout.connect(self.rebuild)
+        theme.watch().changed.connect(self._dressed)
 
     def set_document(self, document: Document | None) -> None:
         old = self._document
@@ -82,44 +93,67 @@ class Outline(QWidget):
         self.rebuild()
 
     def rebuild(self) -> None:
-        """Only while it is seen: a graph of thousands of nodes costs something here."""
-        if not self.isVisible() and self._items:
-            self._items = {}
-            self._quiet = True
-            self.tree.clear()
-            self._quiet = False
+        """Only while it is seen, and only when it shows something else: a graph of thousands of nodes costs something here."""
         document = self._document
-        if document is None or not self.isVisible():
+        wanted: Shown | None = (document, document.graph, document.specs) if document is not None else None
+        if self._built is not None and (wanted is None or wanted[0] is not self._built[0] or wanted[1] is not self._built[1] or wanted[2] != self._built[2]):
+            self._clear()
+        if document is None or wanted is None or not self.isVisible():
             return
-        self._quiet = True
-        self.tree.clear()
-        self._items = {}
+        if self._built is not None:
+            self._states(self._missed)
+            self._follow()
+            return
         self._icons: dict[tuple[str, str], QIcon] = {}
         graph = document.graph
         order = [name for name in order_of(graph, tuple(graph.nodes), document.specs) if name in graph.nodes]
         ordered = set(order)
         rest = [name for name in graph.nodes if name not in ordered]
-        groups = {member: group for group in graph.groups.values() for member in group.members}
-        frames: dict[str, QTreeWidgetItem] = {}
-        for name in (*order, *rest):
-            parent = self.tree.invisibleRootItem()
+        self._built, self._missed = wanted, set()
+        self._fill(wanted, iter((*order, *rest)), {member: group for group in graph.groups.values() for member in group.members}, {})
+
+    def _fill(self, wanted: Shown, left: Iterator[str], groups: Mapping[str, Group], frames: dict[str, QTreeWidgetItem]) -> None:
+        """Some nodes now and the next in a later turn: thousands at once would hold the window up."""
+        if self._built is not wanted:
+            return
+        names = list(islice(left, AT_ONCE))
+        top: list[QTreeWidgetItem] = []  # given to the tree when they are done: it would measure each anew at every word
+        self._quiet = True
+        for name in names:
             group = groups.get(name)
             if group is not None:
                 if group.id not in frames:
-                    frames[group.id] = self._item(parent, group.id, group.title, "group", "text.tertiary", f"Group {group.title}")
-                parent = frames[group.id]
-            self._add_node(parent, name)
-        for note in graph.notes.values():
+                    frames[group.id] = self._item(group.id, group.title, "group", "text.tertiary", f"Group {group.title}")
+                    top.append(frames[group.id])
+                frames[group.id].addChild(self._node(name))
+            else:
+                top.append(self._node(name))
+        is_last = len(names) < AT_ONCE
+        for note in wanted[1].notes.values() if is_last else ():
             line = note.text.strip().split("\n")[0][:60] or "Note"
-            self._item(self.tree.invisibleRootItem(), note.id, line, "sticky-note", "state.warn", f"Note: {line}")
+            top.append(self._item(note.id, line, "sticky-note", "state.warn", f"Note: {line}"))
+        self.tree.addTopLevelItems(top)
+        self._quiet = False
+        if not is_last:
+            background().soon(lambda: self._fill(wanted, left, groups, frames), owner=self)
+            return
         for frame in frames.values():
             frame.setExpanded(True)
-        self._quiet = False
         self._follow()
         self._sift(self.filter.text())
 
-    def _item(self, parent: QTreeWidgetItem, name: str, words: str, icon: str, tone: str, spoken: str) -> QTreeWidgetItem:
-        item = QTreeWidgetItem(parent, [words])
+    def _clear(self) -> None:
+        self._built, self._items = None, {}
+        self._quiet = True
+        self.tree.clear()
+        self._quiet = False
+
+    def _dressed(self, _theme: theme.Theme) -> None:
+        self._clear()
+        self.rebuild()
+
+    def _item(self, name: str, words: str, icon: str, tone: str, spoken: str) -> QTreeWidgetItem:
+        item = QTreeWidgetItem([words])
         item.setData(0, ROLE, name)
         key = (icon, tone)
         if key not in self._icons:
@@ -129,14 +163,14 @@ class Outline(QWidget):
         self._items[name] = item
         return item
 
-    def _add_node(self, parent: QTreeWidgetItem, name: str) -> None:
+    def _node(self, name: str) -> QTreeWidgetItem:
         document = self._document
         assert document is not None
         node = document.graph.nodes[name]
         spec = document.spec(node)
         category = spec.category if spec is not None else ""
         title = document.name_of(name)
-        item = self._item(parent, name, title, theme.category_icon(category) if spec else "circle-question-mark", theme.current().category_token(category), "")
+        item = self._item(name, title, theme.category_icon(category) if spec else "circle-question-mark", theme.current().category_token(category), "")
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
         for link in document.graph.incoming.get(name, ()):
             words = f"{link.input.replace('_', ' ')}: from {document.name_of(link.source)}"
@@ -144,6 +178,7 @@ class Outline(QWidget):
             child.setData(0, ROLE, link.source)
             child.setForeground(0, theme.current().color("text.tertiary"))
         self._describe(name)
+        return item
 
     def _describe(self, name: str) -> None:
         document, item = self._document, self._items.get(name)
@@ -173,6 +208,9 @@ class Outline(QWidget):
         if self.isVisible():
             for name in names:
                 self._describe(name)
+            self._missed = set()
+        else:
+            self._missed |= names
 
     # -- selection both ways
 
