@@ -22,7 +22,7 @@ from nodegraph import __version__, console
 if TYPE_CHECKING:
     from nodegraph.graph import Graph
     from nodegraph.messages import Done, Run
-    from nodegraph.registry import Registry, Report
+    from nodegraph.registry import Pack, Registry
     from nodegraph.spec import Input, NodeSpec
 
 DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
@@ -217,7 +217,7 @@ def packs(
 
     from nodegraph.errors import GraphError
     from nodegraph.folders import standard
-    from nodegraph.registry import Report, enable_plugin
+    from nodegraph.registry import enable_plugin, list_packs
 
     folders = standard()
     try:
@@ -226,22 +226,20 @@ def packs(
             enable_plugin(folders, inside.name if inside.parent == folders.plugins else name, wanted)
     except GraphError as error:
         _wrong(error.message)
-    found = {report.pack: report for report in _load_nodes().reports}
-    files = [path.name for path in sorted(folders.plugins.glob("*.py")) if not path.name.startswith(".")]
-    rows = [(report, "broken" if report.error else "on") for report in found.values()]
-    rows += [(Report(name), "off") for name in files if name not in found]
+    listed = list_packs(folders, _load_nodes().reports)
     if json_:
-        print(console.as_json([{**asdict(report), "state": state} for report, state in rows]))
+        print(console.as_json([{key: value for key, value in asdict(pack).items() if key != "own"} for pack in listed]))
     else:
-        if rows:
-            print(console.table([(console.clean(report.pack), state, _loaded(report) if state == "on" else "") for report, state in rows]))
-        for report, _ in rows:
-            if report.error:
-                console.complain(report.error)
-            elif report.seconds >= SLOW_PACK:
-                console.say(f"warning: '{console.clean(report.pack)}' makes every start wait. Import what is large inside of functions.")
+        if listed:
+            rows = [(console.clean(pack.pack), pack.state, _loaded(pack) if pack.nodes or pack.state == "on" else "") for pack in listed]
+            print(console.table(rows))
+        for pack in listed:
+            if pack.error:
+                console.complain(pack.error)
+            elif pack.seconds >= SLOW_PACK:
+                console.say(f"warning: '{console.clean(pack.pack)}' makes every start wait. Import what is large inside of functions.")
         console.say(f"Files of your own are looked for in '{folders.plugins}'.")
-    raise typer.Exit(FAILED if any(state == "broken" for _, state in rows) else DONE)
+    raise typer.Exit(FAILED if any(pack.error for pack in listed) else DONE)
 
 
 @app.command()
@@ -493,9 +491,9 @@ def _input_row(item: Input) -> tuple[str, str, str]:
     return item.name, ", ".join(about), words.strip()
 
 
-def _loaded(report: Report) -> str:
-    words = f"{len(report.nodes)} node{'s' if len(report.nodes) != 1 else ''}"
-    return words + (f", {console.seconds_in_words(report.seconds)} to load" if report.seconds >= SLOW_PACK else "")
+def _loaded(pack: Pack) -> str:
+    words = f"{len(pack.nodes)} node{'s' if len(pack.nodes) != 1 else ''}"
+    return words + (f", {console.seconds_in_words(pack.seconds)} to load" if pack.seconds >= SLOW_PACK else "")
 
 
 def _size(path: Path) -> int:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from nodegraph import logs
 from nodegraph.errors import GraphError
@@ -55,6 +55,20 @@ class Report:
     details: str = ""
     seconds: float = field(default=0.0, compare=False)
     """How long it took to load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """How a pack stands: "changed" is no more the file that was switched on, "gone" is no longer there. A broken one may still have nodes."""
+
+    pack: str
+    state: Literal["on", "off", "changed", "gone", "broken"]
+    nodes: tuple[str, ...] = ()
+    error: str = ""
+    details: str = ""
+    seconds: float = field(default=0.0, compare=False)
+    own: bool = False
+    """A file in the user's node folder, which `enable_plugin` switches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,23 +228,11 @@ class Registry:
                 self.reports.append(_broken(entry.name, error, self.packs.get(entry.name)))
 
     def _add_user_files(self) -> None:
-        enabled = read_settings(self.folders.settings).get("plugins", {})
-        if not isinstance(enabled, dict):
-            return
-        for name, known in sorted(enabled.items()):
+        for name, known in sorted(_switched_on(self.folders).items()):
             path = self.folders.plugins / name
-            if not _is_plugin_name(name):
-                self.reports.append(Report(name, error=f"'{name}' is not the name of a Python file in '{self.folders.plugins}'."))
-                continue
-            try:
-                source = path.read_bytes()
-            except OSError:
-                self.reports.append(Report(name, error=f"'{name}' is switched on, but it is no longer in '{self.folders.plugins}'."))
-                continue
-            if hashlib.sha256(source).hexdigest() != known:
-                self.reports.append(
-                    Report(name, error=f"'{name}' has changed since you switched it on. Look at it, then switch it on again.")
-                )
+            _, trouble, source = _looked_at(path, name, known)
+            if trouble:
+                self.reports.append(Report(name, error=trouble))
                 continue
             self.packs[name] = PackCode(path, known)
             began = time.perf_counter()
@@ -262,6 +264,50 @@ def enable_plugin(folders: Folders, name: str, on: bool = True) -> None:
         plugins.pop(name, None)
     folders.home.mkdir(parents=True, exist_ok=True)
     write_atomically(folders.settings, json.dumps({**settings, "plugins": plugins}, indent=1).encode())
+
+
+def list_packs(folders: Folders, reports: Iterable[Report]) -> list[Pack]:
+    """Every pack: the files in the user's node folder and those that were switched on, as they are now; then what else `reports` tell of."""
+    told: dict[str, list[Report]] = {}
+    for report in reports:
+        told.setdefault(report.pack, []).append(report)
+    enabled = _switched_on(folders)
+    files = {path.name for path in folders.plugins.glob("*.py") if _is_plugin_name(path.name)}
+    found = []
+    for name in sorted(files | enabled.keys()):
+        heard = told.pop(name, [])
+        if name not in enabled:
+            found.append(Pack(name, "off", own=True))
+            continue
+        state, error, _ = _looked_at(folders.plugins / name, name, enabled[name])
+        found.append(Pack(name, state, error=error, own=True) if error else _as_told(name, heard, own=True))
+    return found + [_as_told(name, heard) for name, heard in told.items()]
+
+
+def _as_told(name: str, reports: list[Report], own: bool = False) -> Pack:
+    """One pack of all that was reported of it: each broken module of a package has a report of its own."""
+    nodes = tuple(node for report in reports for node in report.nodes)
+    error, details = ("\n".join(text for text in texts if text) for texts in ([r.error for r in reports], [r.details for r in reports]))
+    return Pack(name, "broken" if error else "on", nodes, error, details, sum(report.seconds for report in reports), own)
+
+
+def _switched_on(folders: Folders) -> dict[str, Any]:
+    """The files that the user switched on, with the hash that each had then."""
+    enabled = read_settings(folders.settings).get("plugins", {})
+    return enabled if isinstance(enabled, dict) else {}
+
+
+def _looked_at(path: Path, name: str, known: Any) -> tuple[Literal["on", "changed", "gone", "broken"], str, bytes]:
+    """How a file that was switched on stands, what is wrong with it in words, and its bytes if nothing is."""
+    if not _is_plugin_name(name):
+        return "broken", f"'{name}' is not the name of a Python file in '{path.parent}'.", b""
+    try:
+        source = path.read_bytes()
+    except OSError:
+        return "gone", f"'{name}' is switched on, but it is no longer in '{path.parent}'.", b""
+    if hashlib.sha256(source).hexdigest() != known:
+        return "changed", f"'{name}' has changed since you switched it on. Look at it, then switch it on again.", b""
+    return "on", "", source
 
 
 def _own_nodes() -> ModuleType:

@@ -583,7 +583,7 @@ def test_packs_are_listed_switched_on_and_off(home):
     assert code == 0 and re.search(r"^mine\.py +on +1 node$", out, re.M) and nodegraph("nodes", "mine/half")[0] == 0
     (home.plugins / "mine.py").write_text(nodes.format(0))
     code, out, err = nodegraph("packs")
-    assert code == 1 and re.search(r"^mine\.py +broken$", out, re.M) and "'mine.py' has changed since you switched it on" in err
+    assert code == 1 and re.search(r"^mine\.py +changed$", out, re.M) and "'mine.py' has changed since you switched it on" in err
     assert nodegraph("packs", "--on", "mine.py")[0] == 0
     tree = {pack["pack"]: pack for pack in json.loads(nodegraph("packs", "--off", "mine.py", "--json")[1])}
     assert tree["mine.py"] == {"pack": "mine.py", "state": "off", "nodes": [], "error": "", "details": "", "seconds": 0.0}

@@ -12,7 +12,7 @@ import pytest
 import small_nodes
 
 from nodegraph.errors import GraphError
-from nodegraph.registry import Importer, Registry, Report, enable_plugin
+from nodegraph.registry import Importer, Registry, Report, enable_plugin, list_packs
 from nodegraph.spec import SpecError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -280,6 +280,29 @@ def test_one_broken_module_of_a_package_costs_only_itself(small, packs, monkeypa
     monkeypatch.syspath_prepend(str(packs))
     assert small.add_package(importlib.import_module("pack_four"), "four") == ["four/good"]
     assert [r.pack for r in small.reports] == ["four"] and "SystemExit" in small.reports[0].error
+
+
+def test_a_pack_with_a_broken_module_is_listed_as_broken_with_the_nodes_it_has(folders, packs, monkeypatch):
+    """It was listed as on: the report of its good modules came last and hid the other."""
+    good = "from nodegraph.node import node\n@node('eight/good')\ndef good() -> int: ..."
+    entry_point(packs, "pack_eight", "eight", {"__init__.py": "", "bad.py": "1 / 0", "good.py": good}, "pack_eight")
+    monkeypatch.syspath_prepend(str(packs))
+    registry = Registry(folders=folders)
+    registry._add_entry_points()
+    (listed,) = list_packs(folders, registry.reports)
+    assert (listed.state, listed.nodes, listed.own) == ("broken", ("eight/good",), False) and "(pack_eight/bad.py, line 1)" in listed.error
+
+
+def test_files_are_listed_as_they_are_now(folders, plugin):
+    plugin(name="on.py")
+    plugin(name="off.py", on=False)
+    plugin(name="changed.py").write_text("1 / 0")
+    plugin(name="gone.py").unlink()
+    plugin("1 / 0", name="broken.py")
+    (folders.plugins / ".hidden.py").write_text("")
+    listed = list_packs(folders, load(folders).reports)
+    assert [(pack.pack, pack.state) for pack in listed] == [(f"{state}.py", state) for state in ("broken", "changed", "gone", "off", "on")]
+    assert all(pack.own for pack in listed) and listed[-1].nodes == ("sound/beep",)
 
 
 def test_packs_are_found_by_their_entry_point(folders, packs, monkeypatch):
