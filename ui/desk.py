@@ -22,6 +22,7 @@ from ui.keeper import Keeper
 from ui.label import tool
 from ui.menus import ARRANGE, Actions, recent_menu
 from ui.notices import Notice
+from ui.packs import Packs
 from ui.panels.compare import ComparePanel, Side
 from ui.panels.inspector import Inspector
 from ui.panels.outline import Outline
@@ -54,6 +55,7 @@ class Desk(QObject):
         self.studio = Studio(settings, folders, window.questions, self)
         self.runs = Runs(settings, start_runner, Keeper(folders.queue) if settings.path is not None else None, self)
         self.runs.output = str(folders.output)
+        self.packs = Packs(self.studio, self.runs, self)
         self.tabs = DocumentTabs(self)
         self.hints = Hints(self.window.settings, self.window.notices.show_notice)
         self.running = Running(self)
@@ -272,10 +274,14 @@ class Desk(QObject):
                 page.set_registry(registry)
         self.window.welcome.set_registry(registry)
         background().run(lambda: usual_followers(registry), lambda found: setattr(self.palette_of_nodes, "usual", found))
-        broken = [report for report in registry.reports if report.error]
+        broken = {report.pack: report.error for report in registry.reports if report.error}
         if broken:
-            words = broken[0].error if len(broken) == 1 else f"{len(broken)} packs of nodes cannot be used: {', '.join(report.pack for report in broken[:4])}."
-            self.window.notices.show_notice(Notice(words, "warning", (("Show the log", lambda: self.rooms.show_log()),), "packs"))
+            names = ", ".join(list(broken)[:4]) + (f" and {len(broken) - 4} more" if len(broken) > 4 else "")
+            words = next(iter(broken.values())) if len(broken) == 1 else f"{len(broken)} packs of nodes cannot be used: {names}."
+            self.window.notices.show_notice(Notice(words, "warning", (("Node packs", lambda: self.show_preferences("packs")),), "packs"))
+        else:
+            self.window.notices.take_back("packs")
+        self.checker.check_now()
 
     def trigger(self, action: str) -> None:
         """A canvas action from a menu or the palette."""

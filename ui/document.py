@@ -85,11 +85,14 @@ class Document(QObject):
         return ChainMap(dict(self._derived), dict(self._library)) if self._derived else self._library
 
     def set_library(self, specs: Mapping[str, NodeSpec]) -> None:
-        """Other node types are there now (the registry was read anew)."""
+        """Other node types are there now (the registry was read anew). A graph that has none of them keeps its canvas as it is."""
+        before = self.specs
         self._library = specs
         self._derive(self._root)
         self.specs_changed.emit()
-        self.scope_changed.emit()
+        graphs = (self._root, *(subgraph.graph for subgraph in self._root.subgraphs.values()))
+        if any(self.specs.get(node.type) != before.get(node.type) for graph in graphs for node in graph.nodes.values()):
+            self.scope_changed.emit()
 
     def spec(self, node: Node | str) -> NodeSpec | None:
         """The spec of a node shown, if its type is known."""

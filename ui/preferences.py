@@ -1,4 +1,4 @@
-"""Preferences: look, keys, folders, memory and device. What is changed counts at once; there is no "Apply"."""
+"""Preferences: look, keys, folders, packs of nodes, memory and device. What is changed counts at once; there is no "Apply"."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from ui.desk import Desk
 
 ROWS_AT_ONCE = 12
-PAGES = (("look", "Look", "palette"), ("canvas", "Canvas", "workflow"), ("running", "Running", "cpu"), ("folders", "Folders", "folder"), ("keys", "Keys", "keyboard"))
+PAGES = (("look", "Look", "palette"), ("canvas", "Canvas", "workflow"), ("running", "Running", "cpu"), ("folders", "Folders", "folder"), ("packs", "Node packs", "puzzle"), ("keys", "Keys", "keyboard"))
+OTHER_WORDS = {"packs": "plugins extensions custom nodes"}
+"""What other programs call a page."""
 DEVICES = (("auto", "The fastest there is"), ("cuda", "Graphics card (CUDA)"), ("mps", "Apple GPU"), ("cpu", "Processor"))
 FOLDERS = (("models", "More model folders", "Folders with one sub-folder for each kind; those of ComfyUI are understood too"), ("loras", "More LoRA folders", ""), ("checkpoints", "More checkpoint folders", ""), ("input", "More picture folders", ""))
 
@@ -85,7 +87,7 @@ class Preferences(QDialog):
         column.setSpacing(2)
         self._stack = QStackedWidget()
         self._nav: dict[str, QToolButton] = {}
-        self._makers: dict[str, Callable[[], QWidget]] = {"look": self._look, "canvas": self._canvas, "running": self._running, "folders": self._folders, "keys": self._keys}
+        self._makers: dict[str, Callable[[], QWidget]] = {"look": self._look, "canvas": self._canvas, "running": self._running, "folders": self._folders, "packs": self._packs, "keys": self._keys}
         for name, words, icon in PAGES:
             made = QToolButton()
             made.setProperty("kind", "nav")
@@ -249,6 +251,14 @@ class Preferences(QDialog):
             self._settings.set_shared("folders", {**self._settings.shared("folders"), kind: str(path)})
             self._show_folders()
 
+    def _packs(self) -> QWidget:
+        from ui.pack_list import PackList
+
+        page, column = _page("Node packs")
+        column.addWidget(PackList(self._desk))
+        column.addStretch(1)
+        return page
+
     def _keys(self) -> QWidget:
         page, column = _page("Keys")
         field = QLineEdit()
@@ -381,7 +391,7 @@ def setting_commands(desk: Desk) -> list[Command]:
         on = bool(settings.get(name))
         found.append(Command("Settings", f"Turn {words} {'off' if on else 'on'}", lambda name=name, on=on: settings.set(name, not on), "Preferences", "settings"))  # type: ignore[misc]
     for name, words, icon in PAGES:
-        found.append(Command("Settings", f"Preferences: {words.lower()}", lambda name=name: desk.show_preferences(name), "Preferences", icon))  # type: ignore[misc]
+        found.append(Command("Settings", f"Preferences: {words.lower()}", lambda name=name: desk.show_preferences(name), "Preferences", icon, words=OTHER_WORDS.get(name, "")))  # type: ignore[misc]
     return found
 
 

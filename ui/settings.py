@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -55,6 +56,8 @@ class Settings(QObject):
         """The first start of the program here."""
         self._values: dict[str, Any] = {}
         self._touched: set[str] = set()
+        self.writing = threading.Lock()
+        """Held by whoever changes the file: each reads it and writes it whole."""
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(800)
@@ -131,17 +134,23 @@ class Settings(QObject):
         """Write now what is not written yet."""
         self._timer.stop()
         if self._touched and self.path is not None:
-            touched = {name: self._values[name] for name in self._touched}
-            self._touched.clear()
-            _write(self.path, touched)
+            self._write(self.path, self._take_touched())
 
     def _write_soon(self) -> None:
         if self.path is None or not self._touched:
             return
-        path, touched = self.path, {name: self._values[name] for name in self._touched}
-        self._touched.clear()
+        path, touched = self.path, self._take_touched()
         # A settings file that cannot be written costs a preference, never work: the next change tries again.
-        background().run(lambda: _write(path, touched), failed=lambda _error: self._touched.update(touched))
+        background().run(lambda: self._write(path, touched), failed=lambda _error: self._touched.update(touched))
+
+    def _take_touched(self) -> dict[str, Any]:
+        touched = {name: self._values[name] for name in self._touched}
+        self._touched.clear()
+        return touched
+
+    def _write(self, path: Path, touched: Mapping[str, Any]) -> None:
+        with self.writing:
+            _write(path, touched)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -62,7 +62,8 @@ class CanvasDocument(Protocol):
     """A document as the canvas sees it (`ui.document.Document` is one). Signals may be emitted in the GUI thread only."""
 
     changed: SignalInstance  # Change: of the graph shown
-    scope_changed: SignalInstance  # (): another graph is shown (a subgraph was opened or left)
+    scope_changed: SignalInstance  # (): another graph is shown (a subgraph was opened or left), or its nodes are of other types now
+    specs_changed: SignalInstance  # (): other node types are there, none of them in the graph
     selection_changed: SignalInstance  # ()
     states_changed: SignalInstance  # set[str]: ids of nodes with a new RunState
 

@@ -74,6 +74,7 @@ class GraphScene(QObject):
         self.runs = RunsShown(self)
         document.changed.connect(self.apply)
         document.scope_changed.connect(self.rebuild)
+        document.specs_changed.connect(self._take_specs)
         document.selection_changed.connect(self.show_selection)
         document.states_changed.connect(self.runs.show)
         self.rebuild()
@@ -103,6 +104,11 @@ class GraphScene(QObject):
         self.runs.watch()
         self.rebuilt.emit()
         self.content_changed.emit()
+
+    def _take_specs(self) -> None:
+        """Nodes may be added that were not there before; those shown are as they were."""
+        self.specs = self.document.specs
+        self.ports = self.ports.refreshed(self.document.graph, self.document.root, self.specs)
 
     def apply(self, change: Change) -> None:
         """Take over one difference."""
