@@ -7,9 +7,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
-# Before anything can import torch: its threads wait for each other by turning in place, on Linux for as long as it takes. Beside other
-# work on the same cores, as on a render node or while a film plays, that made a picture ten times as slow; this many turns, then sleep,
-# and a machine of one's own is as fast as ever (tests/benchmarks/busy.py). Whoever sets one of the two means it.
+# Before anything can import torch: on Linux its threads turn in place while they wait for each other. A job that gives way to other work,
+# as on a render node, so took eight times as long for a picture. After this many turns they sleep; an idle machine is as fast as before
+# (tests/benchmarks/busy.py). Whoever sets one of the two means it.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 

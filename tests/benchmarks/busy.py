@@ -2,8 +2,9 @@
 
     python tests/benchmarks/busy.py [--rounds 3]
 
-The shipped model draws with all threads, on the idle machine and beside one busy process a core; the settings take turns, each in
-processes of its own, because threads learn how to wait when torch is loaded. Times are of the clock.
+The shipped model draws with all threads: on the idle machine, beside one busy process a core, and beside the same while it gives way to
+them (nice 5, as jobs on a render node do). The settings take turns, each in processes of its own, because threads learn how to wait when
+torch is loaded. Times are of the clock.
 """
 
 import argparse
@@ -35,11 +36,11 @@ print(statistics.median(times[1:]))
 """
 
 
-def seconds(way: str) -> float:
-    """The median of three pictures in a new process."""
+def seconds(way: str, nice: int) -> float:
+    """The median of three pictures in a new process of less priority by `nice`."""
     kept = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")}
     told = subprocess.run(
-        [sys.executable, "-c", PICTURE, way],
+        ["nice", "-n", str(nice), sys.executable, "-c", PICTURE, way],
         env=kept | (WAYS[way] or {}) | {"PYTHONPATH": str(ROOT)}, cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return float(told.stdout.split()[-1])
@@ -50,17 +51,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
     cores = os.cpu_count() or 1
-    for busy in (0, cores):
+    for busy, nice, title in ((0, 0, "idle"), (cores, 0, "a busy process a core"), (cores, 5, "the same, giving way")):
         others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
         try:
             taken: dict[str, list[float]] = {way: [] for way in WAYS}
             for _ in range(rounds):
                 for way in WAYS:
-                    taken[way].append(seconds(way))
+                    taken[way].append(seconds(way, nice))
         finally:
             for other in others:
                 other.kill()
-        print(f"{busy} busy processes on {cores} cores: " + ", ".join(f"{way} {statistics.median(t):.2f} s" for way, t in taken.items()), flush=True)
+        print(f"{title}: " + ", ".join(f"{way} {statistics.median(times):.2f} s" for way, times in taken.items()), flush=True)
 
 
 if __name__ == "__main__":
