@@ -1,13 +1,13 @@
 """Packs of nodes as they stand, and switching those of one's own: the window takes up the nodes at once, the worker before its next run.
 
-Knows no widgets. A pack's code runs in a thread of the background, as at the start; one load at a time, so that a slow pack never keeps files waiting.
+Knows no widgets. A pack's code runs in a thread of its own, as at the start; one that does not come to an end can be switched off again.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from nodegraph.errors import GraphError
 from nodegraph.saving import why
@@ -17,6 +17,9 @@ from ui.threads import background
 
 if TYPE_CHECKING:
     from nodegraph.registry import Pack, Registry
+
+PATIENCE_MS = 5000
+"""So long a pack may take to load before a further switch no longer waits for it."""
 
 
 class Packs(QObject):
@@ -34,26 +37,35 @@ class Packs(QObject):
         self._waiting: dict[str, bool] = {}
         self._at_work: dict[str, bool] = {}
         self._looks = 0
+        self._loads = 0
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(PATIENCE_MS)
+        self._patience.timeout.connect(self._next)
+        self._patience.start()
+        studio.registry_changed.connect(self._next)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being switched."""
+        return bool(self._waiting or self._at_work)
 
     def wish(self, name: str) -> bool | None:
         """What was asked for and is not carried out yet: on, off, or nothing."""
         return self._waiting.get(name, self._at_work.get(name))
 
     def is_loaded(self, name: str) -> bool:
-        """Whether the nodes of this window were read with it; a file switched on elsewhere was not."""
+        """Whether the nodes of this window were read with it, if they were read; a file switched on elsewhere was not."""
         registry = self._studio.registry
-        return registry is not None and any(report.pack == name for report in registry.reports)
+        return registry is None or any(report.pack == name for report in registry.reports)
 
     def look(self) -> None:
         """See how they stand now: files may have come, gone or changed."""
         from nodegraph.registry import list_packs
 
         registry, folders = self._studio.registry, self._studio.folders
-        if registry is None:
-            self._studio.when_ready(self.look)
-            return
         self._looks += 1
-        number, reports = self._looks, tuple(registry.reports)
+        number, reports = self._looks, tuple(registry.reports) if registry is not None else ()
 
         def seen(listed: list[Pack]) -> None:
             if number == self._looks:  # or a later look has told more
@@ -67,14 +79,21 @@ class Packs(QObject):
         self.refused.pop(name, None)
         self._waiting[name] = on
         self.changed.emit()
-        self._studio.when_ready(self._next)
+        self._next()
 
     def _next(self) -> None:
-        if self._at_work or not self._waiting:
+        is_loading = bool(self._at_work) or self._studio.registry is None
+        if not self._waiting or (is_loading and self._patience.isActive()):
             return
-        wishes, self._at_work, self._waiting = self._waiting, self._waiting, {}
+        wishes, self._waiting = self._waiting, {}
+        self._at_work.update(wishes)
+        self._loads += 1
+        number = self._loads
+        self._patience.start()
 
         def carried_out(outcome: tuple[Registry | None, dict[str, str]]) -> None:
+            if number != self._loads:
+                return  # it was given up
             registry, refused = outcome
             self._at_work = {}
             self.refused.update(refused)
@@ -87,7 +106,7 @@ class Packs(QObject):
         def failed(error: Exception) -> None:
             carried_out((None, dict.fromkeys(wishes, str(error))))
 
-        background().run(lambda: self._carry_out(wishes), carried_out, failed, owner=self)
+        background().apart(lambda: self._carry_out(wishes), carried_out, failed, owner=self)
 
     def _carry_out(self, wishes: dict[str, bool]) -> tuple[Registry | None, dict[str, str]]:
         """In the background: write down what is switched and find all nodes anew (None if nothing was switched); what was refused, and why."""

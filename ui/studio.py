@@ -63,11 +63,12 @@ class Studio(QObject):
         from nodegraph.registry import Registry
 
         def ready(registry: Registry) -> None:
-            self.set_registry(registry)
+            if self.registry is None:  # else the pack that held this up has been switched off meanwhile
+                self.set_registry(registry)
             if done is not None:
                 done()
 
-        background().run(lambda: Registry.load(self.folders), ready)
+        background().apart(lambda: Registry.load(self.folders), ready, owner=self)
 
     def set_registry(self, registry: Registry) -> None:
         self.registry = registry

@@ -70,22 +70,26 @@ class Background:
             def deliver() -> None:
                 with self._lock:
                     self._pending -= 1
-                if owner is not None and not shiboken6.isValid(owner):
-                    return
-                error = future.exception()
-                if error is None:
-                    if done is not None:
-                        done(future.result())
-                elif failed is not None and isinstance(error, Exception):
-                    failed(error)
-                else:
-                    raise error
+                _hand_over(future, done, failed, owner)
 
             self._courier.call(deliver)
 
         future = self._pool.submit(work)
         future.add_done_callback(outcome)
         return future
+
+    def apart(self, work: Callable[[], T], done: Callable[[T], None], failed: Callable[[Exception], None] | None = None, owner: QObject | None = None) -> None:
+        """As `run`, for the code of others, which may never come to an end: in a thread of its own that neither files nor the end of the program wait for."""
+        future: Future[T] = Future()
+
+        def carry_out() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+            self._courier.call(lambda: _hand_over(future, done, failed, owner))
+
+        threading.Thread(target=carry_out, name="nodegraph-apart", daemon=True).start()
 
     def soon(self, act: Callable[[], object], owner: QObject | None = None) -> None:
         """Call `act` in a later turn of the event loop of this thread, unless its owner is gone: hands, timers and painting come first."""
@@ -118,6 +122,20 @@ class Background:
         self._pool.shutdown(wait=True)
         QCoreApplication.sendPostedEvents(self._courier, 0)
         self._courier.close()
+
+
+def _hand_over(future: Future[T], done: Callable[[T], None] | None, failed: Callable[[Exception], None] | None, owner: QObject | None) -> None:
+    """Tell the outcome to whoever still wants it."""
+    if owner is not None and not shiboken6.isValid(owner):
+        return
+    error = future.exception()
+    if error is None:
+        if done is not None:
+            done(future.result())
+    elif failed is not None and isinstance(error, Exception):
+        failed(error)
+    else:
+        raise error
 
 
 class _Shared:
