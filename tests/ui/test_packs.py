@@ -245,3 +245,26 @@ def test_a_pack_that_never_ends_is_switched_off_again_and_neither_files_nor_the_
         assert row(page, "stuck.py").state.text() == "off" and "mine/flat" in window.desk.studio.registry.specs
     finally:
         tiny.gate.set()
+
+
+def test_a_pack_that_holds_the_start_up_is_switched_off_in_the_window_that_waits_for_it(qtbot, window, folders):
+    (folders.plugins / "stuck.py").write_text("from tests.ui.nodes_for_tests import gate\n\ngate.wait()\n")
+    enable_plugin(folders, "stuck.py")
+    tiny.gate.clear()
+    studio, packs, loaded = window.desk.studio, window.desk.packs, []
+    packs._patience.start(1)
+    try:
+        studio.load_registry(lambda: loaded.append(True))
+        made = Preferences(window.desk, "packs")
+        qtbot.addWidget(made)
+        made.show()
+        qtbot.waitUntil(lambda: packs.listed is not None)
+        assert studio.registry is None
+        row(made.findChild(PackList), "stuck.py").box.click()
+        qtbot.waitUntil(lambda: studio.registry is not None, timeout=20_000)
+        found = studio.registry
+        assert found.reports == []
+    finally:
+        tiny.gate.set()
+    qtbot.waitUntil(lambda: loaded == [True], timeout=20_000)
+    assert studio.registry is found
