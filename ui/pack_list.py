@@ -93,13 +93,14 @@ class PackRow(QWidget):
         row.addWidget(made)
         return made
 
-    def show_pack(self, pack: Pack, wish: bool | None, refused: str, is_loaded: bool) -> None:
-        """How it stands; `wish`: what it is being switched to."""
+    def show_pack(self, pack: Pack, wish: bool | None, refused: str, is_loaded: bool | None) -> None:
+        """How it stands; `wish`: what it is being switched to; `is_loaded`: None while the nodes of the window are being read."""
         told = (pack, wish, refused, is_loaded)
         if told == self._told:
             return
         self._told = told
-        state = "loading" if wish is not None else pack.state
+        is_awaited = is_loaded is None and pack.state == "on"
+        state = "loading" if wish is not None or is_awaited else pack.state
         error = refused or pack.error
         icon, kind = LOOKS[state]
         words = {True: "switching on", False: "switching off"}[wish] if wish is not None else state
@@ -109,7 +110,7 @@ class PackRow(QWidget):
             self.state.setProperty("kind", kind)
             self.state.style().unpolish(self.state)
             self.state.style().polish(self.state)
-        self.count.setText(_counted(pack) if is_loaded or not pack.own else "from the next start" if pack.state == "on" else "")
+        self.count.setText("" if is_awaited else _counted(pack) if is_loaded or not pack.own else "from the next start" if pack.state == "on" else "")
         shown = quoted(error)
         self.error.setText(shown if len(shown) <= ERROR_LIMIT else shown[:ERROR_LIMIT] + "…")
         self.error.setVisible(bool(error) and wish is None)

@@ -43,7 +43,7 @@ class Packs(QObject):
         self._patience.setInterval(PATIENCE_MS)
         self._patience.timeout.connect(self._next)
         self._patience.start()
-        studio.registry_changed.connect(self._next)
+        studio.registry_changed.connect(self._registry_changed)
 
     @property
     def is_busy(self) -> bool:
@@ -54,10 +54,15 @@ class Packs(QObject):
         """What was asked for and is not carried out yet: on, off, or nothing."""
         return self._waiting.get(name, self._at_work.get(name))
 
-    def is_loaded(self, name: str) -> bool:
-        """Whether the nodes of this window were read with it, if they were read; a file switched on elsewhere was not."""
+    def is_loaded(self, name: str) -> bool | None:
+        """Whether the nodes of this window were read with it: a file switched on elsewhere was not. None: they are being read."""
         registry = self._studio.registry
-        return registry is None or any(report.pack == name for report in registry.reports)
+        return None if registry is None else any(report.pack == name for report in registry.reports)
+
+    def _registry_changed(self) -> None:
+        self._next()
+        if self.listed is not None:
+            self.look()
 
     def look(self) -> None:
         """See how they stand now: files may have come, gone or changed."""
@@ -100,8 +105,8 @@ class Packs(QObject):
             if registry is not None:
                 self._studio.set_registry(registry)
                 self._runs.renew_worker()
-            self._next()
-            self.look()
+            else:
+                self._registry_changed()
 
         def failed(error: Exception) -> None:
             carried_out((None, dict.fromkeys(wishes, str(error))))

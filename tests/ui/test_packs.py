@@ -260,11 +260,23 @@ def test_a_pack_that_holds_the_start_up_is_switched_off_in_the_window_that_waits
         made.show()
         qtbot.waitUntil(lambda: packs.listed is not None)
         assert studio.registry is None
+        assert row(made.findChild(PackList), "stuck.py").state.text() == "loading"
         row(made.findChild(PackList), "stuck.py").box.click()
         qtbot.waitUntil(lambda: studio.registry is not None, timeout=20_000)
         found = studio.registry
         assert found.reports == []
     finally:
         tiny.gate.set()
-    qtbot.waitUntil(lambda: loaded == [True], timeout=20_000)
+    qtbot.waitUntil(lambda: loaded == [True] and row(made.findChild(PackList), "stuck.py").state.text() == "off", timeout=20_000)
     assert studio.registry is found
+
+
+def test_a_file_switched_on_elsewhere_is_said_to_count_from_the_next_start(qtbot, window, folders, page):
+    (folders.plugins / "flat.py").write_text(FLAT)
+    enable_plugin(folders, "flat.py")
+    window.desk.packs.look()
+    settle(qtbot, window)
+    assert (row(page, "flat.py").state.text(), row(page, "flat.py").count.text()) == ("on", "from the next start")
+    window.desk.studio.set_registry(Registry.load(folders))
+    settle(qtbot, window)
+    assert row(page, "flat.py").count.text() == "1 node"
