@@ -40,7 +40,6 @@ class Question(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Nodegraph")
         self.setModal(True)
-        self.setMinimumWidth(440)
         self.answer = answers[-1][0]
         column = QVBoxLayout(self)
         column.setContentsMargins(24, 22, 24, 18)
