@@ -18,6 +18,7 @@ from tests.ui import nodes_for_tests as tiny
 from tests.ui.answers import Answers
 from ui import theme
 from ui.canvas.model import PortRef, RunState
+from ui.dialogs import Question
 from ui.label import ElidedLabel
 from ui.main_window import MainWindow
 from ui.mask_values import decode
@@ -364,6 +365,23 @@ def test_keys_can_be_chosen_anew_and_count_at_once(window):
     window.desk.set_keys({"edit.undo": ["F9"]})
     assert window.desk.actions_.actions["edit.undo"].shortcut().toString() == "F9"
     assert window.desk.views[window.desk.document].keymap.keys("edit.undo") == ("F9",)
+
+
+def test_a_question_is_never_narrower_than_the_words_on_its_buttons(qtbot, look):
+    answers = [("save_as", "Save as …", "primary"), ("overwrite", "Replace the file", ""), ("reload", "Open the file's version", ""), ("cancel", "Not now", "ghost")]
+    asked = Question("‘fox.graph’ was changed by another program.", "The file on disk is not the one you opened.", answers)
+    qtbot.addWidget(asked)
+    asked.show()
+    asked.resize(300, 200)
+    assert all(made.width() >= made.sizeHint().width() for made in asked.buttons.values())
+
+
+def test_the_inspector_names_the_graph_as_the_file_that_it_was_saved_to(window, tmp_path):
+    desk = window.desk
+    document = desk.studio.add(graph(), title="Sketch")
+    assert "Sketch" in [label.text() for label in desk.inspector.findChildren(QLabel)]
+    document.mark_saved(document.root, tmp_path / "fox.graph")
+    assert "fox" in [label.text() for label in desk.inspector.findChildren(QLabel)]
 
 
 def test_every_panel_can_be_reached_and_says_its_name(window):

@@ -49,6 +49,7 @@ class Inspector(QWidget):
         self._key: object = None
         self._folded: set[str] = {"Advanced"}
         self._run: RunFacts | None = None
+        self._title: Label | None = None  # of the graph, while no node is shown
         self.context = EditorContext(
             files=lambda marker: folders.names(marker),
             path_of=lambda marker, name: folders.resolve(marker.folder, name),
@@ -85,6 +86,7 @@ class Inspector(QWidget):
             (document.changed, self._changed),
             (document.scope_changed, self._follow),
             (document.states_changed, self._states),
+            (document.face_changed, self._retitle),
         )
 
     def set_locked(self, locked: bool) -> None:
@@ -126,6 +128,10 @@ class Inspector(QWidget):
             for row in self._rows.values():
                 row.refresh(nodes)
 
+    def _retitle(self) -> None:
+        if self._title is not None and self._document is not None:
+            self._title.setText(self._document.crumbs()[-1][0])
+
     def _signature(self, nodes: Sequence[Node]) -> object:
         document = self._document
         links = tuple(link for node in nodes for link in (document.graph.incoming.get(node.id, ()) if document else ()))
@@ -138,6 +144,7 @@ class Inspector(QWidget):
         if key == self._key and nodes:
             return
         self._key = key
+        self._title = None
         self._rows = {}
         self._run = None
         page = QWidget()
@@ -169,7 +176,8 @@ class Inspector(QWidget):
             return
         if document is None:
             return
-        column.addWidget(Label(document.crumbs()[-1][0], "heading", wrap=True))
+        self._title = Label(document.crumbs()[-1][0], "heading", wrap=True)
+        column.addWidget(self._title)
         nodes, links = len(document.graph.nodes), len(document.graph.links)
         column.addWidget(Label(f"{nodes} {'node' if nodes == 1 else 'nodes'}, {links} {'link' if links == 1 else 'links'}", "dim"))
         about = document.root.meta.get("description") if not document.scope else None
