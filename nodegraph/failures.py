@@ -53,8 +53,7 @@ def explain(title: str, error: BaseException, device: str, code: Path | None = N
 
 def words_of(error: BaseException) -> str:
     first = logs.printable((_said(error).strip().splitlines() or [""])[0])[:300]
-    said = f"{first} ({type(error).__name__})" if first else type(error).__name__
-    return said if said.endswith((".", ")")) else said + "."
+    return f"{first} ({type(error).__name__})." if first else f"{type(error).__name__}."
 
 
 def _said(error: BaseException) -> str:

@@ -662,7 +662,7 @@ def test_stopping_a_long_list_keeps_the_items_that_are_ready(registry, cache):
 @pytest.mark.parametrize(
     ("how", "kind", "words"),
     [
-        ("error", "error", "'bad' failed: the numbers (ValueError) The details are in the log."),
+        ("error", "error", "'bad' failed: the numbers (ValueError). The details are in the log."),
         ("graph", "invalid", "This picture is too small. Use a larger one."),
         ("interrupt", "error", "'bad' tried to end the program."),
         ("exit", "error", "'bad' tried to end the program."),
