@@ -203,6 +203,31 @@ def test_what_is_wrong_with_a_graph_is_told_before_it_runs(window, qtbot):
     qtbot.waitUntil(lambda: window.rail.buttons["problems"]._count == 1, timeout=5_000)
 
 
+def test_what_is_wrong_with_a_graph_is_there_at_once_on_coming_back_to_its_tab(window, qtbot):
+    desk = window.desk
+    bad = desk.studio.add(Graph().with_node(Node("paint", "test/paint")), title="Bad")
+    qtbot.waitUntil(lambda: bool(desk.running.troubles))
+    told = list(desk.running.troubles)
+    good = desk.studio.add(graph(), title="Good")
+    assert desk.running.troubles == []
+    settle(qtbot)
+    desk.studio.show(bad)
+    assert desk.running.troubles == told
+    desk.studio.show(good)
+    desk.checker.check_now()
+    desk.studio.show(bad)
+    assert desk.running.troubles == [], "nodes and folders may be others now"
+    qtbot.waitUntil(lambda: desk.running.troubles == told)
+
+
+def test_a_burst_of_edits_is_checked_once_it_is_over(window, qtbot):
+    desk = window.desk
+    document = desk.studio.add(graph())
+    settle(qtbot)
+    document.edit("Set", lambda g: g.with_value("tone", "value", 11))
+    assert desk.checker._timer.remainingTime() > 100
+
+
 def test_what_is_painted_before_a_node_takes_it_goes_to_the_node_that_is_added_for_it(window):
     nodes = tiny.registry(window.folders)
     nodes.add_function(tiny.stencil)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from PySide6.QtCore import QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
 
 from nodegraph.errors import Problem
+from nodegraph.graph import Graph
 from ui import theme
 from ui.at_hand import Offer, offers_for
 from ui.document import Document
@@ -22,6 +26,8 @@ from ui.threads import background
 
 CARDS_AT_ONCE = 8
 MOST_CARDS = 80
+FRESH = 10.0
+"""Seconds for which a look at another tab needs no new check: files may have come or gone, the graph is the same."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,14 @@ class Trouble:
     log: str = ""
     from_run: bool = False
     offer: Offer | None = None  # files at hand that would do
+
+
+class Found(NamedTuple):
+    """What the last check of a document found in which graph, and when."""
+
+    graph: Graph
+    troubles: list[Trouble]
+    when: float
 
 
 class ProblemCard(QWidget):
@@ -132,11 +146,12 @@ class Checker(QWidget):
         self.registry: object = None
         self._document: Document | None = None
         self._of_graph: list[Trouble] = []
+        self._found: WeakKeyDictionary[Document, Found] = WeakKeyDictionary()
         self._of_run: dict[Document, list[Trouble]] = {}
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(250)
-        self._timer.timeout.connect(self.check_now)
+        self._timer.timeout.connect(self._check)
         self._busy = False
 
     def set_document(self, document: Document | None) -> None:
@@ -146,7 +161,11 @@ class Checker(QWidget):
         self._of_graph = []
         if document is not None:
             document.root_changed.connect(self._later)
-            self._timer.start(0)
+            found = self._found.get(document)
+            if found is not None and found.graph is document.root:
+                self._of_graph = found.troubles
+            if found is None or found.graph is not document.root or time.monotonic() - found.when > FRESH:
+                background().soon(self._check, owner=self)
         self._tell()
 
     def set_run(self, document: Document | None, troubles: list[Trouble]) -> None:
@@ -161,6 +180,11 @@ class Checker(QWidget):
             self._timer.start()
 
     def check_now(self) -> None:
+        """Nodes or folders are others now: nothing that was found counts any longer."""
+        self._found = WeakKeyDictionary()
+        self._check()
+
+    def _check(self) -> None:
         from nodegraph.registry import Registry
 
         document, registry = self._document, self.registry
@@ -174,7 +198,7 @@ class Checker(QWidget):
 
         graph, base, specs = document.root, document.path.parent if document.path else None, document.specs
         insight = insight_of(registry, document)
-        self._busy = True
+        self._busy, known = True, self._found
 
         def work() -> list[Trouble]:
             problems = check(graph, registry, base)
@@ -183,6 +207,7 @@ class Checker(QWidget):
 
         def done(troubles: list[Trouble]) -> None:
             self._busy = False
+            known[document] = Found(graph, troubles, time.monotonic())
             if document is self._document:
                 self._of_graph = troubles
                 self._tell()
