@@ -25,7 +25,9 @@ from nodegraph.messages import Frame, Progress, Run, Saved, Shown, Tell, Warned
 EVERY = 1 / 30
 """Seconds between two progress events."""
 PREVIEW_SHARE = 0.01
-"""What pictures on the way may take of a run's time."""
+"""What pictures on the way may take of a run's time, beyond what is free."""
+PREVIEW_FREE = 0.15
+"""Seconds that pictures on the way may take of any run: a short one shall be watched too, and nobody notices."""
 WATCH_SECONDS = 1.0
 """Who watches slow steps sees a picture this often, or as often as it costs a twentieth of the time."""
 CHECKPOINT_SECONDS = 2.0
@@ -224,8 +226,8 @@ class Reporter:
             return None
         # the last picture is the one that stays on the node
         if not is_last and self._preview_cost is not None:
-            is_dear = around.in_previews + self._preview_cost > PREVIEW_SHARE * (now - around.began)
-            wait = WATCH_SECONDS if self._frames < 2 else max(WATCH_SECONDS, 20 * self._preview_cost)  # the first also warms up
+            is_dear = around.in_previews + self._preview_cost > PREVIEW_FREE + PREVIEW_SHARE * (now - around.began)
+            wait = WATCH_SECONDS if self._frames < 2 else max(WATCH_SECONDS, 20 * self._preview_cost)
             if is_dear and now - around.last_frame < wait:
                 return None
         frame = None
@@ -236,7 +238,8 @@ class Reporter:
         except Exception as error:  # a picture on the way is never worth a run
             self.warn(f"Pictures on the way cannot be made: {error}")
         cost = time.perf_counter() - now
-        around.in_previews += cost
+        if around.last_frame > -math.inf:  # the first of a run also warms up
+            around.in_previews += cost
         around.last_frame = now
         self._preview_cost = cost
         self._frames += 1
