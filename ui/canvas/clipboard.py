@@ -96,8 +96,8 @@ def paste_fragment(view: GraphView, fragment: Graph, linked: bool = False) -> bo
     if not view.edit_root("Paste", change):
         return False
     document.select(made.values())
-    if place != wanted and not view.visible_rect().contains(place):
-        view.look_at(view.zoom, place.center())
+    if place != wanted:
+        view.bring_into_sight(place)
     return bool(made)
 
 

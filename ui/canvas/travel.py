@@ -72,6 +72,14 @@ class TravellingView(QGraphicsView):
         if changed:
             self.zoom_changed.emit(zoom)
 
+    def bring_into_sight(self, rect: QRectF, margin: float = 32.0) -> None:
+        """Move no further than it takes to see a rectangle with a margin (px on screen); of one larger than the view its top left."""
+        seen, wanted = self.visible_rect(), rect.adjusted(*(side * margin / self.zoom for side in (-1, -1, 1, 1)))
+        dx = min(max(0.0, wanted.right() - seen.right()), wanted.left() - seen.left())
+        dy = min(max(0.0, wanted.bottom() - seen.bottom()), wanted.top() - seen.top())
+        if dx or dy:
+            self.look_at(self.zoom, self.center() + QPointF(dx, dy))
+
     def zoom_at(self, zoom: float, place: QPointF) -> None:
         """Zoom so that what lies under `place` (px in the view) stays there."""
         zoom = min(max(zoom, ZOOMS[0]), ZOOMS[-1])
