@@ -200,6 +200,14 @@ def test_a_new_controlnet_changes_nothing_and_then_learns(folder, tmp_path):
     assert (tmp_path / "edges" / "diffusion_pytorch_model.safetensors").is_file()
 
 
+def test_a_second_sitting_draws_other_samples_than_the_first(folder, tmp_path):
+    steps = lora.Plan(tmp_path, folder / "latents", folder / "model", 1, rank=2, batch=2, samples=4)
+    lora.train(steps)
+    after = torch.get_rng_state()
+    lora.train(steps)  # nothing is left to do: it only takes up where the first one ended
+    assert torch.equal(torch.get_rng_state(), after)
+
+
 def test_a_trained_lora_loads_and_changes_the_picture(folder, tmp_path):
     made = layout.load(folder / "model")
     torch.nn.init.normal_(made.unet.conv_out.weight, std=0.1)  # nearly 0 after two steps: nothing inside would show

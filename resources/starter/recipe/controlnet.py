@@ -71,6 +71,7 @@ def train(plan: Plan) -> Any:
         average.restore(kept["average"])
         optimizer.load_state_dict(kept["optimizer"])
         seen = int(kept["seen"])
+        state.set_random_state(kept["random"])
     shards = latents.Shards(plan.latents_folder, with_pictures=True, limit=plan.shards)
     shards.refresh()
     kept_scenes = shards.only(Vocabulary.first(plan.objects))
@@ -78,7 +79,10 @@ def train(plan: Plan) -> Any:
     scale, diffusion, clock = base.vae.config.scaling_factor, Diffusion(plan.device), state.Clock(plan.minutes, plan.samples)
 
     def save() -> None:
-        content = {"live": control.state_dict(), "average": average.state(), "optimizer": optimizer.state_dict(), "seen": seen}
+        content = {
+            "live": control.state_dict(), "average": average.state(), "optimizer": optimizer.state_dict(), "seen": seen,
+            "random": state.random_state(),
+        }  # fmt: skip
         state.save(file, content)
 
     step, total = 0, 0.0

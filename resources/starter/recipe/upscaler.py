@@ -96,12 +96,13 @@ def train(plan: Plan, small: Tensor, large: Tensor) -> Compact:
         optimizer.load_state_dict(kept["optimizer"])
         critic_optimizer.load_state_dict(kept["critic_optimizer"])
         step = int(kept["step"])
+        state.set_random_state(kept["random"])
     clock, total, seen = state.Clock(plan.minutes, plan.samples), 0.0, 0
 
     def save() -> None:
         content: dict[str, Any] = {
             "live": model.state_dict(), "average": average.state(), "critic": critic.state_dict(), "optimizer": optimizer.state_dict(),
-            "critic_optimizer": critic_optimizer.state_dict(), "step": step,
+            "critic_optimizer": critic_optimizer.state_dict(), "step": step, "random": state.random_state(),
         }  # fmt: skip
         state.save(file, content)
 
