@@ -818,67 +818,41 @@ def test_pictures_on_the_way_are_made_only_when_wanted(registry, cache):
     assert not any(event.frame for event in of(events, Progress))
 
 
-def test_a_short_run_can_be_watched_at_every_step(registry, cache):
-    """Twenty steps of the shipped model take a third of a second, a picture 5 ms: a hundredth of the time would show the first alone."""
-    spent = []
+def pictures_seen(registry, cache, steps: int, pause: float, cost: float) -> int:
+    """How many pictures on the way a run makes whose steps take `pause` seconds and whose pictures take `cost`."""
+    made = []
 
-    @node("test/short")
-    def short(ctx: Context = HEADLESS) -> int:
+    @node("test/watched")
+    def watched(ctx: Context = HEADLESS) -> int:
         def picture():
-            spent.append(1)
-            time.sleep(0.005)
+            made.append(1)
+            time.sleep(cost)
             return np.zeros((2, 2, 3), np.uint8)
 
-        for step in range(1, 9):
-            time.sleep(0.035)
-            ctx.progress(step, 8, preview=picture)
+        for step in range(1, steps + 1):
+            time.sleep(pause)
+            ctx.progress(step, steps, preview=picture)
         return 1
 
-    registry.add_function(short)
-    run(make(s="short"), registry, cache)
-    assert len(spent) == 8
+    registry.add_function(watched)
+    run(make(w="watched"), registry, cache)
+    return len(made)
+
+
+def test_a_short_run_can_be_watched_at_every_step(registry, cache):
+    """Twenty steps of the shipped model take a third of a second, a picture 5 ms: a hundredth of the time would show the first alone."""
+    assert pictures_seen(registry, cache, steps=8, pause=0.035, cost=0.005) == 8
 
 
 def test_dear_pictures_on_the_way_take_a_hundredth_of_the_time_at_most(registry, cache):
-    spent = []
-
-    @node("test/heavy_preview")
-    def heavy(ctx: Context = HEADLESS) -> int:
-        def picture():
-            spent.append(1)
-            time.sleep(0.2)
-            return np.zeros((2, 2, 3), np.uint8)
-
-        for step in range(1, 11):
-            time.sleep(0.04)
-            ctx.progress(step, 10, preview=picture)
-        return 1
-
-    registry.add_function(heavy)
-    run(make(h="heavy_preview"), registry, cache)
-    assert len(spent) == 2  # the first and the last always; between them 4 s must pass for each
+    assert pictures_seen(registry, cache, steps=10, pause=0.04, cost=0.2) == 2  # the first and the last always; between them 4 s must pass for each
 
 
 def test_slow_steps_can_be_watched_once_a_second(registry, cache, monkeypatch):
     """A picture of 4 ms is more than a hundredth of a step of 0.31 s, and yet each step is seen."""
     monkeypatch.setattr("nodegraph.context.WATCH_SECONDS", 0.3)
-    spent = []
-
-    @node("test/watched")
-    def watched(ctx: Context = HEADLESS) -> int:
-        def picture():
-            spent.append(1)
-            time.sleep(0.004)
-            return np.zeros((2, 2, 3), np.uint8)
-
-        for step in range(1, 5):
-            time.sleep(0.31)
-            ctx.progress(step, 4, preview=picture)
-        return 1
-
-    registry.add_function(watched)
-    run(make(w="watched"), registry, cache)
-    assert len(spent) == 4
+    monkeypatch.setattr("nodegraph.context.PREVIEW_FREE", 0.0)
+    assert pictures_seen(registry, cache, steps=4, pause=0.31, cost=0.004) == 4
 
 
 def test_a_picture_on_the_way_that_cannot_be_made_leaves_the_run_alone(registry, cache):
