@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from nodegraph.spec import Input, NodeSpec
 
 DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
-SLOW_PACK = 0.5
-"""Seconds that a person notices at each start."""
 
 app = typer.Typer(
     name="nodegraph",
@@ -236,7 +234,7 @@ def packs(
         for pack in listed:
             if pack.error:
                 console.complain(pack.error)
-            elif pack.seconds >= SLOW_PACK:
+            elif pack.is_slow:
                 console.say(f"warning: '{console.clean(pack.pack)}' makes every start wait. Import what is large inside of functions.")
         console.say(f"Files of your own are looked for in '{folders.plugins}'.")
     raise typer.Exit(FAILED if any(pack.error for pack in listed) else DONE)
@@ -493,7 +491,7 @@ def _input_row(item: Input) -> tuple[str, str, str]:
 
 def _loaded(pack: Pack) -> str:
     words = f"{len(pack.nodes)} node{'s' if len(pack.nodes) != 1 else ''}"
-    return words + (f", {console.seconds_in_words(pack.seconds)} to load" if pack.seconds >= SLOW_PACK else "")
+    return words + (f", {console.seconds_in_words(pack.seconds)} to load" if pack.is_slow else "")
 
 
 def _size(path: Path) -> int:

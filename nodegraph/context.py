@@ -227,7 +227,7 @@ class Reporter:
         # the last picture is the one that stays on the node
         if not is_last and self._preview_cost is not None:
             is_dear = around.in_previews + self._preview_cost > PREVIEW_FREE + PREVIEW_SHARE * (now - around.began)
-            wait = WATCH_SECONDS if self._frames < 2 else max(WATCH_SECONDS, 20 * self._preview_cost)
+            wait = WATCH_SECONDS if self._frames < 2 else max(WATCH_SECONDS, 20 * self._preview_cost)  # what the first cost is no measure
             if is_dear and now - around.last_frame < wait:
                 return None
         frame = None

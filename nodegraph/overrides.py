@@ -16,7 +16,7 @@ from nodegraph.errors import GraphError
 from nodegraph.graph import Graph, Node
 from nodegraph.registry import Registry
 from nodegraph.spec import Input
-from nodegraph.subgraphs import node_spec, shown_outside
+from nodegraph.subgraphs import node_at, node_spec, shown_outside
 
 
 def with_setting(graph: Graph, registry: Registry, change: str) -> Graph:
@@ -33,7 +33,8 @@ def with_setting(graph: Graph, registry: Registry, change: str) -> Graph:
     if not equals or not dot or not name or not input:
         raise GraphError(f"--set takes NODE.INPUT=VALUE, as sample.seed=3, not '{change}'.")
     path = node_id(graph, name, registry)
-    node = _at(graph, path)
+    node = node_at(graph, path)
+    assert node is not None
     spec = node_spec(node, graph, registry.specs)
     if spec is None:
         raise GraphError(f"The node '{name}' is of a kind that is not installed: '{node.type}'.")
@@ -43,7 +44,9 @@ def with_setting(graph: Graph, registry: Registry, change: str) -> Graph:
     value = _value(f"{name}.{input}", item, text)
     while "/" in path:
         path, _, inner = path.rpartition("/")
-        definition = _at(graph, path).subgraph or ""
+        instance = node_at(graph, path)
+        assert instance is not None
+        definition = instance.subgraph or ""
         graph, shown = shown_outside(graph, definition, inner, input)
         if graph.subgraphs[definition].graph.link_at(inner, input) and not graph.link_at(path, shown):
             raise GraphError(
@@ -119,15 +122,6 @@ def _one(name: str, around: Graph, graph: Graph, registry: Registry) -> str:
     known = [*around.nodes, *(node.title or _kind(node, graph, registry) for node in around.nodes.values())]
     where = "this graph" if around is graph else "this subgraph"
     raise GraphError(f"There is no node '{name}' in {where}.{did_you_mean(name, known) or f' It has: {_some(list(around.nodes))}.'}")
-
-
-def _at(graph: Graph, path: str) -> Node:
-    """The node at a path that is there."""
-    around = graph
-    *outer, last = path.split("/")
-    for name in outer:
-        around = graph.subgraphs[around.nodes[name].subgraph or ""].graph
-    return around.nodes[last]
 
 
 def _kind(node: Node, graph: Graph, registry: Registry) -> str:

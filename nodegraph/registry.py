@@ -70,6 +70,11 @@ class Pack:
     own: bool = False
     """A file in the user's node folder, which `enable_plugin` switches."""
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether a person notices it at each start."""
+        return self.seconds >= 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class PackCode:

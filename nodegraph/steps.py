@@ -367,7 +367,7 @@ class Steps:
         words = f"The node '{node.title or node.id}' is of a kind that is not installed: '{node.type}'. Install its pack, mute it, or put another node in its place."
         broken = [f"'{report.pack}'" for report in self.registry.reports if report.error]
         if broken:
-            words += f" Perhaps it is in a pack that cannot be used now: {', '.join(broken[:4])}. 'nodegraph packs' tells why."
+            words += f" Perhaps it is in a pack that cannot be used now: {', '.join(broken[:4])}. 'Node packs' in Preferences and 'nodegraph packs' tell why."
         self.problems.append(Problem(words, node.id, None, kind="unknown-node"))
 
     def _needs(self, node: Node, item: Input, problems: list[Problem]) -> None:

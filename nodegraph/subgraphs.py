@@ -241,19 +241,26 @@ def _takes_many(node: Node, name: str, graph: Graph, specs: Mapping[str, NodeSpe
     return item is not None and item.many
 
 
+def node_at(graph: Graph, path: str) -> Node | None:
+    """The node at a path: inside subgraphs, the ids of the instances on the way come first, as "face/sample". None if there is none."""
+    inner, rest = graph, path
+    while rest not in inner.nodes:
+        first, _, rest = rest.partition("/")
+        outer = inner.nodes.get(first)
+        definition = graph.subgraphs.get(outer.subgraph or "") if outer else None
+        if definition is None:
+            return None
+        inner = definition.graph
+    return inner.nodes[rest]
+
+
 def names_of(graph: Graph, specs: Mapping[str, NodeSpec]) -> Callable[[str], str]:
     """What the artist calls a node, by its id; ids inside subgraphs are paths."""
 
     def name(node_id: str) -> str:
-        inner, rest = graph, node_id
-        while rest not in inner.nodes:
-            first, _, rest = rest.partition("/")
-            outer = inner.nodes.get(first)
-            definition = graph.subgraphs.get(outer.subgraph or "") if outer else None
-            if definition is None:
-                return node_id
-            inner = definition.graph
-        node = inner.nodes[rest]
+        node = node_at(graph, node_id)
+        if node is None:
+            return node_id
         spec = specs.get(node.type)
         definition = graph.subgraphs.get(node.subgraph or "")
         return node.title or (spec.title if spec else definition.title if definition else "") or node.id

@@ -49,4 +49,3 @@ def what_differs(a: Graph, b: Graph) -> str:
     if not found:
         return "The same settings"
     return "Changed: " + ("; ".join(found[:2]) + (f" and {len(found) - 2} more" if len(found) > 2 else ""))
-

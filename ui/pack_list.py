@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 2
 """Each makes the page lay itself out: of 40 packs the longest turn took 20 ms with four rows, 13 ms with two."""
 INDENT, NAME_WIDTH, STATE_WIDTH, ERROR_LIMIT = 22, 250, 84, 1000
-SLOW_SECONDS = 0.5
-"""A person notices at each start."""
 LOOKS = {
     "on": ("circle-check", "ok"),
     "off": ("circle-off", "dim"),
@@ -221,4 +219,4 @@ def _counted(pack: Pack) -> str:
     if pack.state != "on" and not pack.nodes:
         return ""
     words = f"{len(pack.nodes)} node{'s' if len(pack.nodes) != 1 else ''}"
-    return words + (f", {seconds_words(pack.seconds)} at every start" if pack.seconds >= SLOW_SECONDS else "")
+    return words + (f", {seconds_words(pack.seconds)} at every start" if pack.is_slow else "")

@@ -9,6 +9,7 @@ from typing import Final
 
 from nodegraph.errors import Problem
 from nodegraph.graph import Graph
+from nodegraph.subgraphs import node_at
 from ui import vocabulary
 from ui.at_hand import Offer
 from ui.document import Document
@@ -52,14 +53,8 @@ def is_about_words(problem: Problem, document: Document) -> bool:
     """Whether a run warned about a prompt for the model that ships, which it does of words that this model does not know."""
     if problem.kind != "warning" or not problem.node_id or not vocabulary.uses_shipped_model(document.root):
         return False
-    *way, name = problem.node_id.split("/")
-    graph = document.root
-    for instance in way:
-        definition = document.root.subgraphs.get((graph.nodes[instance].subgraph or "") if instance in graph.nodes else "")
-        if definition is None:
-            return False
-        graph = definition.graph
-    spec = document.specs.get(graph.nodes[name].type) if name in graph.nodes else None
+    node = node_at(document.root, problem.node_id)
+    spec = document.specs.get(node.type) if node is not None else None
     return spec is not None and any(item.text is not None and item.text.prompt for item in spec.inputs)
 
 

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-WAYS = {"as torch comes": {}, "asleep at once": {"OMP_WAIT_POLICY": "passive"}, "ours": None}
+WAYS = {"as torch comes": {}, "asleep at once": {"OMP_WAIT_POLICY": "passive"}, "ours": {}}
 
 PICTURE = """
 import os, statistics, sys, time
@@ -41,7 +41,7 @@ def seconds(way: str, nice: int) -> float:
     kept = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")}
     told = subprocess.run(
         ["nice", "-n", str(nice), sys.executable, "-c", PICTURE, way],
-        env=kept | (WAYS[way] or {}) | {"PYTHONPATH": str(ROOT)}, cwd=ROOT, capture_output=True, text=True, check=True,
+        env=kept | WAYS[way] | {"PYTHONPATH": str(ROOT)}, cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return float(told.stdout.split()[-1])
 

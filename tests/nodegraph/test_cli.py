@@ -605,7 +605,7 @@ def test_a_node_of_a_broken_pack_is_told_with_the_pack(folder, home):
     enable_plugin(home, "broken.py")
     file = write(folder / "a.graph", Graph().with_node(Node("n", "mine/half")))
     code, _, err = nodegraph("run", file)
-    assert code == 2 and "Perhaps it is in a pack that cannot be used now: 'broken.py'. 'nodegraph packs' tells why." in err
+    assert code == 2 and "Perhaps it is in a pack that cannot be used now: 'broken.py'. 'Node packs' in Preferences and 'nodegraph packs' tell why." in err
 
 
 def test_an_edited_node_makes_its_result_anew_and_a_fault_in_it_names_the_line(folder, home):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from nodegraph.graph import Graph, Subgraph, SubgraphInput, SubgraphOutput
 from nodegraph.spec import NodeSpec
-from nodegraph.subgraphs import gathered, scattered
+from nodegraph.subgraphs import gathered, scattered, shown_outside
 
 Side = Literal["in", "out"]
 End = tuple[Side, str, str]  # side, inner node, its port
@@ -50,8 +50,7 @@ def promoted(root: Graph, name: str, end: End) -> Graph:
     if end in ends_of(definition):
         return root
     if side == "in":
-        made = SubgraphInput(_free(port, (item.name for item in definition.inputs)), ((node, port),))
-        return root.with_subgraph(name, replace(definition, inputs=(*definition.inputs, made)))
+        return shown_outside(root, name, node, port)[0]
     out = SubgraphOutput(_free(port, (item.name for item in definition.outputs)), node, port)
     return root.with_subgraph(name, replace(definition, outputs=(*definition.outputs, out)))
 
