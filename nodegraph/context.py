@@ -1,8 +1,8 @@
 """What a running node may tell the outside world and ask of it: the Context that the executor hands to nodes.
 
 Events are kept to what a person can see: at most 30 progress events a second (the last one always), and pictures on the way only
-while making them takes no more than a hundredth of the time; but one a second, so that slow steps can be watched, where it takes at
-most a twentieth of the time since the last.
+while making them takes no more than 0.15 s and a hundredth of the time; but one a second, so that slow steps can be watched, where it
+takes at most a twentieth of the time since the last.
 """
 
 from __future__ import annotations
